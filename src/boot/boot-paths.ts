@@ -1,0 +1,37 @@
+import type { Digest } from '../digest.ts';
+
+/**
+ * Names that DHCP, scripts and kernel arguments advertise and that TFTP and HTTP serve.
+ * Both sides take them from here; the contract test fetches every one through the real servers.
+ */
+
+/** Folder of the loaders, the same over TFTP and HTTP. */
+export const loaderFolder = 'boot/loader';
+
+/** `boot/loader/undionly.kpxe`: a TFTP file name, and an HTTP path after a slash. */
+export function loaderPath(fileName: string): string {
+  return `${loaderFolder}/${fileName}`;
+}
+
+/** The boot script; its query says who asks: `mac`, and where known `uuid`, `serial`. */
+export const scriptPath = '/boot/script';
+
+/** An immutable blob of the image store: kernel, initramfs, root. */
+export function imagePath(digest: Digest): string {
+  return `/images/${digest}`;
+}
+
+/** A node's overlay, a tar. */
+export function overlayPath(digest: Digest): string {
+  return `/boot/overlay/${digest}`;
+}
+
+/** The secrets of one boot, a tar; `Authorization: Bearer <token>`, once. */
+export function secretsPath(bootId: string): string {
+  return `/boot/secrets/${bootId}`;
+}
+
+/** Where the node of this boot posts its stages. */
+export function reportPath(bootId: string): string {
+  return `/report/${bootId}`;
+}

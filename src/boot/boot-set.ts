@@ -1,0 +1,23 @@
+import { type Digest, digestOfValue } from '../digest.ts';
+import type { Blob } from './image-manifest.ts';
+
+/** What one node boots; immutable, named by its own digest. */
+export interface BootSet {
+  readonly digest: Digest;
+  /** Node name; a spare's name is `spare-` and its MAC's digits. */
+  readonly node: string;
+  readonly roles: readonly string[];
+  /** Digest of the image's manifest. */
+  readonly image: Digest;
+  readonly kernel: Blob;
+  readonly initramfs: Blob;
+  readonly root: Blob;
+  readonly overlay: Blob;
+  /** Kernel arguments that do not change from boot to boot. */
+  readonly arguments: readonly string[];
+}
+
+/** A boot set with the digest of its other fields. */
+export function createBootSet(parts: Omit<BootSet, 'digest'>): BootSet {
+  return { digest: digestOfValue(parts), ...parts };
+}

@@ -1,0 +1,65 @@
+declare const brand: unique symbol;
+
+/** A dotted quad without leading zeros: `10.77.0.11`. Made only by this file. */
+export type Ipv4 = string & { readonly [brand]: 'Ipv4' };
+
+/** A network in CIDR form with no host bits set. */
+export interface Cidr {
+  readonly base: Ipv4;
+  /** Prefix length, 0 to 32. */
+  readonly prefix: number;
+}
+
+/** Reads a dotted quad; undefined where it is none. */
+export function parseIpv4(text: string): Ipv4 | undefined {
+  const parts = text.split('.');
+  if (parts.length !== 4) return undefined;
+  const ok = parts.every((p) => /^(0|[1-9]\d{0,2})$/.test(p) && Number(p) <= 255);
+  return ok ? (text as Ipv4) : undefined;
+}
+
+/** The address as an unsigned 32-bit number. */
+export function ipv4ToNumber(address: Ipv4): number {
+  return address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
+}
+
+/** The address of an unsigned 32-bit number. */
+export function ipv4FromNumber(value: number): Ipv4 {
+  return [24, 16, 8, 0].map((shift) => (value >>> shift) & 255).join('.') as Ipv4;
+}
+
+/** Reads `10.77.0.0/24`; undefined where it is none or has host bits set. */
+export function parseCidr(text: string): Cidr | undefined {
+  const [address = '', prefixText = ''] = text.split('/');
+  const base = parseIpv4(address);
+  if (!base || !/^\d{1,2}$/.test(prefixText)) return undefined;
+  const prefix = Number(prefixText);
+  if (prefix > 32) return undefined;
+  return ipv4ToNumber(base) === (ipv4ToNumber(base) & maskNumber(prefix)) >>> 0
+    ? { base, prefix }
+    : undefined;
+}
+
+function maskNumber(prefix: number): number {
+  return prefix === 0 ? 0 : (0xffffffff << (32 - prefix)) >>> 0;
+}
+
+/** The netmask of a network as a dotted quad. */
+export function netmask(cidr: Cidr): Ipv4 {
+  return ipv4FromNumber(maskNumber(cidr.prefix));
+}
+
+/** The directed broadcast address of a network. */
+export function broadcastAddress(cidr: Cidr): Ipv4 {
+  return ipv4FromNumber((ipv4ToNumber(cidr.base) | ~maskNumber(cidr.prefix)) >>> 0);
+}
+
+/** Whether the network contains the address. */
+export function cidrContains(cidr: Cidr, address: Ipv4): boolean {
+  return (ipv4ToNumber(address) & maskNumber(cidr.prefix)) >>> 0 === ipv4ToNumber(cidr.base);
+}
+
+/** `10.77.0.0/24`. */
+export function formatCidr(cidr: Cidr): string {
+  return `${cidr.base}/${cidr.prefix}`;
+}

@@ -1,0 +1,58 @@
+/** A behaviour: one folder with `role.yaml` and `files/**`, whose paths are paths on the node. */
+export interface Role {
+  readonly name: string;
+  /** Absolute path of the folder. */
+  readonly dir: string;
+  /** Whether it is the site's own, shadowing or adding to the shipped ones. */
+  readonly own: boolean;
+  readonly summary: string;
+  /** Debian packages the image must hold. */
+  readonly packages: readonly string[];
+  /** systemd units that this role enables. */
+  readonly units: readonly string[];
+  /** Kernel modules loaded at boot. */
+  readonly modules: readonly string[];
+  /** Kernel arguments. */
+  readonly arguments: readonly string[];
+  readonly sysctls: Readonly<Record<string, string>>;
+  /** JSON Schema (type: object) of the role's parameters, defaults in it. */
+  readonly parameters: Readonly<Record<string, unknown>>;
+  readonly needs: { readonly memory?: number; readonly disks?: number; readonly nics?: number };
+  /** Mode, owner and merge rule by path on the node; default root 0644. */
+  readonly files: Readonly<Record<string, RoleFileRule>>;
+  /** The tree under `files/`, sorted by path. */
+  readonly tree: readonly RoleFile[];
+  /** Paths of the image to delete on the node. */
+  readonly remove: readonly string[];
+  /** Shell command, run on the node, that uses the service as a client would; exit 0 is ready. */
+  readonly ready: string;
+  /** Which changed paths mean which check and unit action; what is in none needs a reboot. */
+  readonly reload: readonly ReloadRule[];
+}
+
+export interface RoleFileRule {
+  /** Octal text such as `0640`. */
+  readonly mode?: string;
+  readonly owner?: string;
+  readonly group?: string;
+  /** Two roles may write this path; the parts follow each other in the listed order of roles. */
+  readonly append?: boolean;
+}
+
+export interface RoleFile {
+  /** Absolute path on the node, `.ejs` taken off. */
+  readonly path: string;
+  /** Absolute path of the source. */
+  readonly source: string;
+  readonly kind: 'file' | 'template' | 'symlink';
+  /** Only for symlinks. */
+  readonly target?: string;
+}
+
+export interface ReloadRule {
+  /** Globs of paths on the node. */
+  readonly paths: readonly string[];
+  readonly check?: string;
+  readonly unit: string;
+  readonly action: 'reload' | 'restart';
+}

@@ -1,0 +1,115 @@
+import type { Cidr, Ipv4 } from '../net/ipv4.ts';
+import type { MacAddress } from '../net/mac.ts';
+
+/** What the operator wrote, parsed: readonly, complete, nothing re-validates it. */
+export interface Site {
+  readonly name: string;
+  readonly domain: string;
+  /** Public keys of the admins, as lines of authorized_keys. */
+  readonly admins: readonly string[];
+  readonly ntp: readonly Ipv4[];
+  readonly networks: ReadonlyMap<string, Network>;
+  readonly unknown: 'spare' | 'ignore';
+  readonly services: ReadonlyMap<string, Service>;
+  readonly volumes: ReadonlyMap<string, Volume>;
+  /** Named lists of networks, for X-Client-Type. */
+  readonly clientClasses: ReadonlyMap<string, readonly Cidr[]>;
+  /** `roles:` of site.yaml: parameters for every node of a role, not yet checked against it. */
+  readonly roleParams: ReadonlyMap<string, Readonly<Record<string, unknown>>>;
+  /** By name, sorted by name. */
+  readonly nodes: ReadonlyMap<string, SiteNode>;
+}
+
+export interface Network {
+  readonly name: string;
+  readonly subnet: Cidr;
+  /** The boot server's address here; a boot network has one. */
+  readonly server?: Ipv4;
+  readonly gateway?: Ipv4;
+  readonly dns: readonly Ipv4[];
+  readonly dhcp: 'server' | 'proxy' | 'off';
+  /** First and last address for machines that no role file names. */
+  readonly pool?: { readonly first: Ipv4; readonly last: Ipv4 };
+}
+
+/** One role file, `nodes/<name>.yaml`. */
+export interface SiteNode {
+  readonly name: string;
+  /** Path relative to the site folder, for messages. */
+  readonly file: string;
+  readonly id: {
+    readonly macs: readonly MacAddress[];
+    /** Lower case with dashes. */
+    readonly uuid?: string;
+    readonly serial?: string;
+    readonly port?: string;
+  };
+  readonly roles: readonly string[];
+  readonly tags: readonly string[];
+  readonly links: readonly Link[];
+  /** Parameters by role, over the role's and the site's. */
+  readonly params: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  readonly console: { readonly device: string; readonly baud: number };
+  readonly image: string;
+}
+
+/** One attachment of a node to a network. */
+export interface Link {
+  readonly network: string;
+  readonly macs: readonly MacAddress[];
+  readonly bond?: 'active-backup' | '802.3ad';
+  readonly address: Ipv4;
+  /** Whether the default route leaves here. */
+  readonly gateway: boolean;
+}
+
+/** Which nodes: a list of names, a role or a tag. */
+export type Selector =
+  | { readonly kind: 'names'; readonly names: readonly string[] }
+  | { readonly kind: 'role'; readonly role: string }
+  | { readonly kind: 'tag'; readonly tag: string };
+
+export interface Service {
+  readonly name: string;
+  /** VIP by network name. */
+  readonly vip: ReadonlyMap<string, Ipv4>;
+  readonly ports: readonly number[];
+  readonly protocol: 'tcp' | 'udp';
+  readonly forward: 'nat' | 'dsr';
+  /** Inside VIP by network name; only with nat. */
+  readonly inside: ReadonlyMap<string, Ipv4>;
+  readonly scheduler: string;
+  readonly balancers: Selector;
+  readonly servers: Selector;
+  readonly check?: Readonly<Record<string, unknown>>;
+}
+
+export interface Volume {
+  readonly name: string;
+  readonly nodes: readonly [string, string];
+  readonly device: string;
+  /** Name of the network that carries the replication. */
+  readonly replication: string;
+  readonly vip: ReadonlyMap<string, Ipv4>;
+  readonly clients: Selector;
+  /** Mount point on the clients. */
+  readonly at: string;
+}
+
+/** Names of the nodes that a selector chooses, in the site's order. */
+export function selectNodes(site: Site, selector: Selector): readonly string[] {
+  const all = [...site.nodes.values()];
+  switch (selector.kind) {
+    case 'names':
+      return selector.names;
+    case 'role':
+      return all.filter((n) => n.roles.includes(selector.role)).map((n) => n.name);
+    case 'tag':
+      return all.filter((n) => n.tags.includes(selector.tag)).map((n) => n.name);
+  }
+}
+
+/** The link by which a node netboots: its first on a network where the boot server answers. */
+export function bootLink(site: Site, node: SiteNode): Link | undefined {
+  return node.links.find((link) => site.networks.get(link.network)?.server !== undefined);
+}

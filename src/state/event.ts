@@ -1,0 +1,107 @@
+import type { Digest } from '../digest.ts';
+import type { Ipv4 } from '../net/ipv4.ts';
+import type { MacAddress } from '../net/mac.ts';
+
+/** Stages a node itself reports, in order. */
+export type ReportedStage = 'kernel' | 'root' | 'overlay' | 'ready' | 'failed' | 'alive';
+
+/** What a machine is made of, as the report of a booted node lists it. */
+export interface Hardware {
+  readonly cpu: string;
+  readonly cpus: number;
+  /** MiB. */
+  readonly memory: number;
+  readonly disks: readonly {
+    readonly name: string;
+    readonly bytes: number;
+    readonly model: string;
+  }[];
+  readonly nics: readonly {
+    readonly name: string;
+    readonly mac: string;
+    readonly driver: string;
+  }[];
+  readonly serial: string;
+  readonly uuid: string;
+  readonly product: string;
+  readonly firmware: 'bios' | 'uefi';
+}
+
+/** One step of one machine. `machine` is the MAC it boots by; `node` the name that it had at that time. */
+export type Event = {
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+  readonly machine: MacAddress;
+  readonly node: string;
+} & EventBody;
+
+export type EventBody =
+  | { readonly kind: 'dhcp-offered'; readonly address: Ipv4; readonly client: string }
+  | { readonly kind: 'dhcp-acked'; readonly address: Ipv4; readonly client: string }
+  | { readonly kind: 'dhcp-refused'; readonly reason: string }
+  | {
+      readonly kind: 'loader-sent';
+      readonly file: string;
+      readonly bytes: number;
+      readonly via: 'tftp' | 'http';
+    }
+  | {
+      readonly kind: 'script-sent';
+      readonly bootId: string;
+      readonly bootSet: Digest;
+      readonly image: Digest;
+      readonly roles: readonly string[];
+      readonly address: Ipv4;
+    }
+  | {
+      readonly kind: 'blob-sent';
+      readonly what: 'kernel' | 'initramfs' | 'root' | 'overlay' | 'secrets';
+      readonly bytes: number;
+    }
+  | {
+      readonly kind: 'stage';
+      readonly bootId: string;
+      readonly stage: ReportedStage;
+      readonly reason: string;
+      /** Seconds since the kernel started, as the node counts them. */
+      readonly uptime: number;
+    }
+  | { readonly kind: 'hardware'; readonly hardware: Hardware }
+  | { readonly kind: 'silent' }
+  | { readonly kind: 'warning'; readonly reason: string }
+  | { readonly kind: 'refused'; readonly reason: string }
+  | {
+      readonly kind: 'role-changed';
+      readonly from: readonly string[];
+      readonly to: readonly string[];
+    };
+
+/** Where a machine stands, the fold of its events. */
+export type Stage =
+  | 'absent'
+  | 'dhcp'
+  | 'loader'
+  | 'script'
+  | 'kernel'
+  | 'root'
+  | 'overlay'
+  | 'ready'
+  | 'failed'
+  | 'silent';
+
+/** One row of `node ls` and `lab status`: a contract with other programs. */
+export interface NodeStatus {
+  readonly name: string;
+  readonly role: readonly string[];
+  readonly mac: readonly string[];
+  readonly address: string;
+  readonly stage: Stage;
+  /** ISO 8601, UTC; empty where it was never seen. */
+  readonly since: string;
+  /** Digest of the boot set it runs or boots; empty where none. */
+  readonly bootSet: string;
+  /** Digest of the image. */
+  readonly image: string;
+  /** Why it failed or what to mind; empty where nothing. */
+  readonly reason: string;
+}
