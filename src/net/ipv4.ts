@@ -63,3 +63,8 @@ export function cidrContains(cidr: Cidr, address: Ipv4): boolean {
 export function formatCidr(cidr: Cidr): string {
   return `${cidr.base}/${cidr.prefix}`;
 }
+
+/** An address with its network's prefix length: `10.77.0.11/24`. */
+export function formatHost(address: Ipv4, subnet: Cidr): string {
+  return `${address}/${subnet.prefix}`;
+}

@@ -1,0 +1,49 @@
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { Command, CommanderError } from 'commander';
+import type { GlobalOptions } from './cli/command.ts';
+import { commands } from './cli/commands.ts';
+import { AppError } from './errors.ts';
+
+/** `/var/lib/rolecall` for root, the XDG state folder for users. */
+function defaultState(): string {
+  if (process.env['ROLECALL_STATE']) return process.env['ROLECALL_STATE'];
+  if (process.getuid?.() === 0) return '/var/lib/rolecall';
+  return join(process.env['XDG_STATE_HOME'] ?? join(homedir(), '.local/state'), 'rolecall');
+}
+
+const program = new Command('rolecall')
+  .description(
+    'One image for every server. A small role file says what each machine is;\nat power-on it asks the network, and becomes it.',
+  )
+  .option('--site <dir>', 'the site folder', process.env['ROLECALL_SITE'] ?? '.')
+  .option('--state <dir>', "the server's own folder", defaultState())
+  .option('--json', 'print JSON for other programs')
+  .showHelpAfterError('(rolecall --help lists the commands)')
+  .exitOverride();
+
+const globals = (): GlobalOptions => {
+  const options = program.opts<{ site: string; state: string; json?: boolean }>();
+  return {
+    site: resolve(options.site),
+    state: resolve(options.state),
+    json: options.json ?? false,
+  };
+};
+
+for (const register of commands) register(program, globals);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = report(error);
+}
+
+/** Exit codes: 0 done, 1 failed, 2 bad usage or invalid site. */
+function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (!(error instanceof AppError)) throw error;
+  process.stderr.write(`rolecall: ${error.message}\n`);
+  if (error.hint) process.stderr.write(`  ${error.hint.replaceAll('\n', '\n  ')}\n`);
+  return error.code === 'usage' || error.code === 'invalid-site' ? 2 : 1;
+}
