@@ -1,0 +1,157 @@
+import express, { type Express, type Request, type Response } from 'express';
+import {
+  imagePath,
+  loaderFolder,
+  overlayPath,
+  reportPath,
+  scriptPath,
+  secretsPath,
+} from '../boot/boot-paths.ts';
+import { type Digest, parseDigest } from '../digest.ts';
+import { parseMac } from '../net/mac.ts';
+import { answerErrors, plain } from './plain-answers.ts';
+import { parseReport } from './report-body.ts';
+import { sendFile } from './send-file.ts';
+import type { BootService, ScriptQuery, Sent } from './services.ts';
+
+/** The parameter of a route, in the same path functions that advertise it. */
+const digestPattern = ':digest' as Digest;
+
+/**
+ * The app of the boot listener: loaders, boot scripts, image blobs, overlays, secrets, reports; nothing else.
+ * It never redirects: UEFI HTTP Boot does not follow. Repeated slashes count as one.
+ */
+export function createBootApp(service: BootService): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  // Entity tags are the digests; Express would hash every script anew.
+  app.set('etag', false);
+  app.set('case sensitive routing', true);
+  app.use((request, _response, next) => {
+    // Firmware joins URLs carelessly; a slash too many must neither fail nor redirect.
+    const [path = '', ...query] = request.url.split('?');
+    request.url = [path.replace(/\/{2,}/g, '/'), ...query].join('?');
+    next();
+  });
+
+  app.get(`/${loaderFolder}/:file`, async (request, response) => {
+    const name = request.params.file;
+    const file = await service.loader(name);
+    if (!file) return plain(response, 404, `no loader is called ${printable(name)}`);
+    await send(request, response, 'loader', name, file);
+  });
+
+  app.get(scriptPath, async (request, response) => {
+    const query = readScriptQuery(request);
+    if (!query) return plain(response, 400, 'mac= is missing or is no MAC address');
+    const answer = await service.script(query, clientAddress(request));
+    response.status(answer.status).type('text/plain');
+    response.setHeader('Cache-Control', 'no-store');
+    response.send(answer.body);
+  });
+
+  app.get(imagePath(digestPattern), async (request, response) => {
+    const digest = parseDigest(String(request.params.digest));
+    const file = digest && (await service.blob(digest));
+    if (!file) return plain(response, 404, 'no image of that digest is stored');
+    await send(request, response, 'image', digest, file, digest);
+  });
+
+  app.get(overlayPath(digestPattern), async (request, response) => {
+    const digest = parseDigest(String(request.params.digest));
+    const file = digest && (await service.overlay(digest));
+    if (!file) return plain(response, 404, 'no overlay of that digest is kept');
+    await send(request, response, 'overlay', digest, file, digest);
+  });
+
+  app.get(secretsPath(':bootId'), async (request, response) => {
+    response.setHeader('Cache-Control', 'no-store');
+    // Express answers HEAD by the GET route; a HEAD must not spend the token.
+    if (request.method === 'HEAD') return plain(response, 405, 'GET spends the token', 'GET');
+    const token = /^Bearer ([0-9a-f]{64})$/.exec(request.headers.authorization ?? '')?.[1];
+    if (!token) {
+      response.setHeader('WWW-Authenticate', 'Bearer');
+      return plain(response, 401, 'the token of this boot is missing');
+    }
+    const answer = await service.secrets(
+      String(request.params.bootId),
+      token,
+      clientAddress(request),
+    );
+    switch (answer.kind) {
+      case 'sent':
+        response.type('application/x-tar').send(Buffer.from(answer.tar));
+        return;
+      case 'used':
+        return plain(response, 403, 'the secrets of this boot were fetched before');
+      case 'unknown':
+        return plain(response, 403, 'the token does not open this boot');
+    }
+  });
+
+  app.post(
+    reportPath(':bootId'),
+    // BusyBox wget says form-urlencoded whatever it posts.
+    express.json({ limit: '64kb', type: () => true }),
+    async (request, response) => {
+      const parsed = parseReport(request.body);
+      if (!parsed.ok) return plain(response, 400, parsed.why);
+      const answer = await service.report(
+        String(request.params.bootId),
+        parsed.report,
+        clientAddress(request),
+      );
+      if (!answer) return plain(response, 404, 'no such boot');
+      plain(response, 200, `action=${answer.action}`);
+    },
+  );
+
+  for (const path of [
+    `/${loaderFolder}/:file`,
+    scriptPath,
+    imagePath(digestPattern),
+    overlayPath(digestPattern),
+    secretsPath(':bootId'),
+  ]) {
+    app.all(path, (_request, response) => plain(response, 405, 'only GET', 'GET, HEAD'));
+  }
+  app.all(reportPath(':bootId'), (_request, response) => plain(response, 405, 'only POST', 'POST'));
+  app.use((_request, response) => plain(response, 404, 'nothing is here'));
+  app.use(answerErrors);
+  return app;
+
+  async function send(
+    request: Request,
+    response: Response,
+    what: Sent['what'],
+    name: string,
+    file: { path: string; size: number },
+    etag?: string,
+  ): Promise<void> {
+    const outcome = await sendFile(request, response, file, etag ? { etag } : {});
+    if (outcome.bytes > 0) {
+      service.sent?.({ what, name, ...outcome, from: clientAddress(request) });
+    }
+  }
+}
+
+function readScriptQuery(request: Request): ScriptQuery | undefined {
+  const { mac, uuid, serial } = request.query;
+  const address = typeof mac === 'string' ? parseMac(mac) : undefined;
+  if (!address) return undefined;
+  return {
+    mac: address,
+    // iPXE leaves the value empty where SMBIOS has none.
+    ...(typeof uuid === 'string' && uuid !== '' ? { uuid: uuid.toLowerCase() } : {}),
+    ...(typeof serial === 'string' && serial.trim() !== '' ? { serial: serial.trim() } : {}),
+  };
+}
+
+/** The client's address; IPv4 as a dotted quad also where the socket is a dual-stack one. */
+function clientAddress(request: Request): string {
+  return (request.socket.remoteAddress ?? '').replace(/^::ffff:/, '');
+}
+
+function printable(text: string): string {
+  return JSON.stringify(text.slice(0, 80));
+}

@@ -1,0 +1,40 @@
+import { z } from 'zod';
+import type { Report } from './services.ts';
+
+const text = (max: number) => z.string().max(max);
+const count = z.number().int().nonnegative();
+const uptime = z.number().nonnegative();
+
+const hardware = z.object({
+  cpu: text(256),
+  cpus: count,
+  memory: count,
+  disks: z.array(z.object({ name: text(64), bytes: count, model: text(256) })).max(256),
+  nics: z.array(z.object({ name: text(64), mac: text(64), driver: text(64) })).max(256),
+  serial: text(256),
+  uuid: text(64),
+  product: text(256),
+  firmware: z.enum(['bios', 'uefi']),
+});
+
+const report = z.discriminatedUnion('stage', [
+  z.object({
+    stage: z.enum(['kernel', 'root', 'overlay', 'ready', 'failed', 'alive']),
+    uptime,
+    reason: text(4096).default(''),
+  }),
+  z.object({ stage: z.literal('warning'), uptime, reason: text(4096) }),
+  z.object({ stage: z.literal('hardware'), uptime, hardware }),
+]);
+
+/** A node's report, or one line of what is wrong with it. */
+export function parseReport(
+  body: unknown,
+): { readonly ok: true; readonly report: Report } | { readonly ok: false; readonly why: string } {
+  const parsed = report.safeParse(body);
+  if (parsed.success) return { ok: true, report: parsed.data };
+  const why = parsed.error.issues
+    .map((issue) => `${issue.path.join('.') || 'body'}: ${issue.message}`)
+    .join('; ');
+  return { ok: false, why };
+}

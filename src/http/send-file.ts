@@ -1,0 +1,74 @@
+import { createReadStream } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
+import type { Request, Response } from 'express';
+import { parseRange } from './range.ts';
+import type { ServedFile } from './services.ts';
+
+/** Bigger reads than Node's default of 64 KiB: nearly twice the throughput on one big file. */
+const readSize = 1024 * 1024;
+
+export interface SendOptions {
+  /** Strong entity tag without quotes; what it names never changes. */
+  readonly etag?: string;
+  readonly type?: string;
+}
+
+/**
+ * Sends a file, or the one range of it that was asked for (RFC 9110 §14); answers HEAD, If-None-Match,
+ * If-Range. Resolves to the bytes of body handed over and whether that was the whole file.
+ */
+export async function sendFile(
+  request: Request,
+  response: Response,
+  file: ServedFile,
+  options: SendOptions = {},
+): Promise<{ readonly bytes: number; readonly complete: boolean }> {
+  const none = { bytes: 0, complete: false };
+  const etag = options.etag ? `"${options.etag}"` : undefined;
+  response.setHeader('Accept-Ranges', 'bytes');
+  response.setHeader('Content-Type', options.type ?? 'application/octet-stream');
+  if (etag) {
+    response.setHeader('ETag', etag);
+    response.setHeader('Cache-Control', 'public, max-age=31536000, immutable');
+    if (matches(request.headers['if-none-match'], etag)) {
+      response.removeHeader('Content-Type');
+      response.status(304).end();
+      return none;
+    }
+  }
+  const ifRange = request.headers['if-range'];
+  const wanted =
+    ifRange === undefined || ifRange === etag
+      ? parseRange(request.headers.range, file.size)
+      : { kind: 'whole' as const };
+  if (wanted.kind === 'unsatisfiable') {
+    response.setHeader('Content-Range', `bytes */${file.size}`);
+    response.status(416).type('text/plain').send('the range lies outside the file\n');
+    return none;
+  }
+  const [first, last] = wanted.kind === 'part' ? [wanted.first, wanted.last] : [0, file.size - 1];
+  response.status(wanted.kind === 'part' ? 206 : 200);
+  if (wanted.kind === 'part') {
+    response.setHeader('Content-Range', `bytes ${first}-${last}/${file.size}`);
+  }
+  response.setHeader('Content-Length', last - first + 1);
+  if (request.method === 'HEAD' || last < first) {
+    response.end();
+    return none;
+  }
+  const source = createReadStream(file.path, { start: first, end: last, highWaterMark: readSize });
+  try {
+    await pipeline(source, response);
+  } catch (error) {
+    // A file that vanished before the first byte is still worth an answer; after it, only the cut tells.
+    if (!response.headersSent) throw error;
+    response.destroy();
+    return { bytes: source.bytesRead, complete: false };
+  }
+  return { bytes: source.bytesRead, complete: source.bytesRead === file.size };
+}
+
+function matches(header: string | undefined, etag: string): boolean {
+  if (!header) return false;
+  return header.split(',').some((t) => ['*', etag, `W/${etag}`].includes(t.trim()));
+}

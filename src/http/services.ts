@@ -1,0 +1,105 @@
+import type { Digest } from '../digest.ts';
+import type { Problem } from '../errors.ts';
+import type { MacAddress } from '../net/mac.ts';
+import type { BootRecord } from '../state/boots.ts';
+import type { Event, Hardware, ReportedStage } from '../state/event.ts';
+import type { EventQuery, LoggedEvent } from '../state/events.ts';
+import type { NodeDetail } from '../state/node-status.ts';
+
+/** A file to send. */
+export interface ServedFile {
+  /** Absolute path. */
+  readonly path: string;
+  /** Bytes. */
+  readonly size: number;
+}
+
+/** Who asks for a boot script, in its own words; only `mac` is sure to be well formed. */
+export interface ScriptQuery {
+  readonly mac: MacAddress;
+  readonly uuid?: string;
+  readonly serial?: string;
+}
+
+/** What a node posts to its report path. */
+export type Report =
+  | { readonly stage: ReportedStage; readonly uptime: number; readonly reason: string }
+  | { readonly stage: 'warning'; readonly uptime: number; readonly reason: string }
+  | { readonly stage: 'hardware'; readonly uptime: number; readonly hardware: Hardware };
+
+/** The secrets of a boot as a tar, or why the node does not get them. */
+export type SecretsAnswer =
+  | { readonly kind: 'sent'; readonly tar: Uint8Array }
+  /** The token was spent before: answered 403. */
+  | { readonly kind: 'used' }
+  /** No such boot, or not its token: answered 403 too, so that guessing learns nothing. */
+  | { readonly kind: 'unknown' };
+
+/** A file that went out, or part of one. */
+export interface Sent {
+  readonly what: 'loader' | 'image' | 'overlay';
+  /** File name of a loader, else the digest. */
+  readonly name: string;
+  /** Bytes of the body that were handed to the network. */
+  readonly bytes: number;
+  /** Whether the whole file went out. */
+  readonly complete: boolean;
+  /** Address of the client, `10.77.0.21`. */
+  readonly from: string;
+}
+
+/** What the boot listener asks of the server behind it. */
+export interface BootService {
+  /** The loader of that file name; undefined where there is none. */
+  loader(fileName: string): Promise<ServedFile | undefined>;
+  /** The boot script for a machine; its boot is on disk when this resolves. */
+  script(
+    query: ScriptQuery,
+    from: string,
+  ): Promise<{ readonly status: number; readonly body: string }>;
+  /** A blob of the image store. */
+  blob(digest: Digest): Promise<ServedFile | undefined>;
+  overlay(digest: Digest): Promise<ServedFile | undefined>;
+  /** Spends the token, on disk when this resolves. */
+  secrets(bootId: string, token: string, from: string): Promise<SecretsAnswer>;
+  /** Takes a report; undefined where no such boot is kept. */
+  report(
+    bootId: string,
+    report: Report,
+    from: string,
+  ): Promise<{ readonly action: 'none' | 'reboot' } | undefined>;
+  /** Told of each file that went out. */
+  sent?(sent: Sent): void;
+}
+
+/** Why the site on disk is not the one that is served. */
+export interface SiteProblem {
+  /** One sentence. */
+  readonly message: string;
+  readonly problems: readonly Problem[];
+}
+
+/** What the server says of itself. */
+export interface ServerFacts {
+  readonly version: string;
+  /** Name of the site. */
+  readonly site: string;
+  /** Number of the generation of boot sets in use. */
+  readonly generation: number;
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
+}
+
+/** What the admin listener asks of the server behind it. */
+export interface AdminService {
+  facts(): ServerFacts;
+  /** Every node of the site, then spares; each sorted by name. */
+  nodes(): readonly NodeDetail[];
+  events(query: EventQuery): readonly LoggedEvent[];
+  /** Boots of that node that are kept, newest first. */
+  boots(name: string): readonly BootRecord[];
+  /** undefined while the site on disk is the one that is served. */
+  siteProblem(): SiteProblem | undefined;
+  /** Calls with each event as it happens; gives back what ends that. */
+  subscribe(listener: (event: Event) => void): () => void;
+}

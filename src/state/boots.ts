@@ -1,0 +1,212 @@
+import { timingSafeEqual } from 'node:crypto';
+import type { BootSet } from '../boot/boot-set.ts';
+import { type Digest, digestOf } from '../digest.ts';
+import type { Ipv4 } from '../net/ipv4.ts';
+import type { MacAddress } from '../net/mac.ts';
+import type { Database, Row } from './database.ts';
+import type { ReportedStage } from './event.ts';
+
+/** One boot of one machine, from its script on. Times are milliseconds since the epoch. */
+export interface BootRecord {
+  /** 32 hexadecimal digits. */
+  readonly bootId: string;
+  readonly machine: MacAddress;
+  /** The name it had when its script was sent. */
+  readonly node: string;
+  readonly set: BootSet;
+  readonly tokenHash: Digest;
+  /** null until the secrets were fetched. */
+  readonly tokenUsedAt: number | null;
+  readonly createdAt: number;
+  readonly address: Ipv4;
+  /** null until the node's first report. */
+  readonly lastReportAt: number | null;
+  /** Empty until the node's first report. */
+  readonly lastStage: ReportedStage | '';
+}
+
+/** What is known of a boot before its script is sent. `token` itself is not kept, only its hash. */
+export interface NewBoot {
+  readonly bootId: string;
+  readonly machine: MacAddress;
+  readonly node: string;
+  readonly set: BootSet;
+  readonly token: string;
+  readonly createdAt: number;
+  readonly address: Ipv4;
+}
+
+/** Boots and their boot sets: what is needed to bring every boot that has begun to its end. */
+export interface BootStore {
+  /** Keeps the boot and its set; on disk when this returns, so the script may be sent. */
+  record(boot: NewBoot): BootRecord;
+  get(bootId: string): BootRecord | undefined;
+  /** The newest boot of a machine. */
+  latestOf(machine: MacAddress): BootRecord | undefined;
+  /** The boot that last began with this address. */
+  latestAt(address: string): BootRecord | undefined;
+  /** Every boot kept, oldest first. */
+  list(): readonly BootRecord[];
+  /** The set of that digest, while a boot kept names it. */
+  set(digest: Digest): BootSet | undefined;
+  /**
+   * Spends the token of a boot: `ok` once, on disk when this returns; `used` from then on;
+   * `unknown` for another token or another boot.
+   */
+  useToken(bootId: string, token: string, now: number): 'ok' | 'used' | 'unknown';
+  /** Notes a report; false for a boot that is not kept. `alive` leaves the stage as it was. */
+  reported(bootId: string, stage: ReportedStage, now: number): boolean;
+  /** Digests of manifests, image blobs and overlays that a boot kept still names: what gc must leave. */
+  referenced(): ReadonlySet<Digest>;
+  /** Deletes boots not heard of for `maxAge` milliseconds, save the newest of each machine. */
+  prune(now: number, maxAge?: number): void;
+}
+
+const defaultMaxAge = 7 * 24 * 60 * 60 * 1000;
+
+const select = `SELECT boots.*, boot_sets.body AS set_body
+  FROM boots JOIN boot_sets ON boot_sets.digest = boots.boot_set`;
+
+/** Opens the store of boots in the database. */
+export function openBootStore(database: Database): BootStore & { flush(): void } {
+  // Reports of every node every ten seconds are written together; losing the last ones is harmless.
+  const reports = new Map<string, number>();
+
+  function flush(): void {
+    if (reports.size === 0) return;
+    database.transaction(() => {
+      for (const [bootId, at] of reports) {
+        database.run('UPDATE boots SET last_report_at = ? WHERE boot_id = ?', at, bootId);
+      }
+    });
+    reports.clear();
+  }
+
+  function one(where: string, value: string): BootRecord | undefined {
+    const row = database.get(
+      `${select} WHERE ${where} ORDER BY created_at DESC, boot_id LIMIT 1`,
+      value,
+    );
+    return row ? toRecord(row, reports) : undefined;
+  }
+
+  const store: BootStore & { flush(): void } = {
+    flush,
+    record(boot) {
+      database.transaction(() => {
+        database.run(
+          'INSERT INTO boot_sets (digest, body) VALUES (?, ?) ON CONFLICT DO NOTHING',
+          boot.set.digest,
+          JSON.stringify(boot.set),
+        );
+        database.run(
+          `INSERT INTO boots (boot_id, machine, node, boot_set, token_hash, created_at, address, last_stage)
+           VALUES (?, ?, ?, ?, ?, ?, ?, '')`,
+          boot.bootId,
+          boot.machine,
+          boot.node,
+          boot.set.digest,
+          digestOf(boot.token),
+          boot.createdAt,
+          boot.address,
+        );
+      });
+      return {
+        bootId: boot.bootId,
+        machine: boot.machine,
+        node: boot.node,
+        set: boot.set,
+        tokenHash: digestOf(boot.token),
+        tokenUsedAt: null,
+        createdAt: boot.createdAt,
+        address: boot.address,
+        lastReportAt: null,
+        lastStage: '',
+      };
+    },
+    get: (bootId) => one('boot_id = ?', bootId),
+    latestOf: (machine) => one('machine = ?', machine),
+    latestAt: (address) => one('address = ?', address),
+    list: () =>
+      database.all(`${select} ORDER BY created_at, boot_id`).map((row) => toRecord(row, reports)),
+    set(digest) {
+      const row = database.get('SELECT body FROM boot_sets WHERE digest = ?', digest);
+      return row ? (JSON.parse(String(row.body)) as BootSet) : undefined;
+    },
+    useToken(bootId, token, now) {
+      const row = database.get(
+        'SELECT token_hash, token_used_at FROM boots WHERE boot_id = ?',
+        bootId,
+      );
+      const offered = Buffer.from(digestOf(token));
+      const known = Buffer.from(row ? String(row.token_hash) : digestOf(''));
+      if (!timingSafeEqual(offered, known) || !row) return 'unknown';
+      const changed = database.run(
+        'UPDATE boots SET token_used_at = ? WHERE boot_id = ? AND token_used_at IS NULL',
+        now,
+        bootId,
+      );
+      return changed === 1 ? 'ok' : 'used';
+    },
+    reported(bootId, stage, now) {
+      if (stage === 'alive') {
+        if (!reports.has(bootId) && !store.get(bootId)) return false;
+        reports.set(bootId, now);
+        return true;
+      }
+      reports.delete(bootId);
+      const changed = database.run(
+        'UPDATE boots SET last_report_at = ?, last_stage = ? WHERE boot_id = ?',
+        now,
+        stage,
+        bootId,
+      );
+      return changed === 1;
+    },
+    referenced() {
+      const digests = new Set<Digest>();
+      for (const row of database.all('SELECT body FROM boot_sets')) {
+        const set = JSON.parse(String(row.body)) as BootSet;
+        for (const digest of [
+          set.image,
+          set.kernel.digest,
+          set.initramfs.digest,
+          set.root.digest,
+          set.overlay.digest,
+        ]) {
+          digests.add(digest);
+        }
+      }
+      return digests;
+    },
+    prune(now, maxAge = defaultMaxAge) {
+      flush();
+      database.transaction(() => {
+        database.run(
+          `DELETE FROM boots WHERE max(created_at, coalesce(last_report_at, 0)) < ?
+             AND EXISTS (SELECT 1 FROM boots AS newer
+               WHERE newer.machine = boots.machine AND newer.created_at > boots.created_at)`,
+          now - maxAge,
+        );
+        database.run('DELETE FROM boot_sets WHERE digest NOT IN (SELECT boot_set FROM boots)');
+      });
+    },
+  };
+  return store;
+}
+
+function toRecord(row: Row, reports: ReadonlyMap<string, number>): BootRecord {
+  const bootId = String(row.boot_id);
+  return {
+    bootId,
+    machine: String(row.machine) as MacAddress,
+    node: String(row.node),
+    set: JSON.parse(String(row.set_body)) as BootSet,
+    tokenHash: String(row.token_hash) as Digest,
+    tokenUsedAt: row.token_used_at as number | null,
+    createdAt: Number(row.created_at),
+    address: String(row.address) as Ipv4,
+    lastReportAt: reports.get(bootId) ?? (row.last_report_at as number | null),
+    lastStage: String(row.last_stage) as ReportedStage | '',
+  };
+}

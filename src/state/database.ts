@@ -1,0 +1,163 @@
+import { DatabaseSync } from 'node:sqlite';
+import { AppError } from '../errors.ts';
+
+/** A value that a column holds. */
+export type Column = string | number | null;
+export type Row = Readonly<Record<string, Column>>;
+
+/** The one door to the embedded database; nothing outside this folder speaks SQL. */
+export interface Database {
+  /** Runs a statement; gives back how many rows it changed. */
+  run(sql: string, ...values: readonly Column[]): number;
+  get(sql: string, ...values: readonly Column[]): Row | undefined;
+  all(sql: string, ...values: readonly Column[]): readonly Row[];
+  /** Runs `work` as one transaction: all of it is on disk when this returns, or none of it. */
+  transaction<T>(work: () => T): T;
+  close(): void;
+}
+
+/** Each entry brings the schema one version further; entries are only ever added. */
+const migrations: readonly string[] = [
+  `CREATE TABLE events (
+     id INTEGER PRIMARY KEY AUTOINCREMENT,
+     at INTEGER NOT NULL,
+     machine TEXT NOT NULL,
+     body TEXT NOT NULL
+   ) STRICT;
+   CREATE INDEX events_by_machine ON events (machine, id);
+   CREATE INDEX events_by_time ON events (at);
+   CREATE TABLE leases (
+     mac TEXT PRIMARY KEY,
+     address TEXT NOT NULL,
+     expires INTEGER NOT NULL,
+     bound_at INTEGER NOT NULL
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE boot_sets (
+     digest TEXT PRIMARY KEY,
+     body TEXT NOT NULL
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE boots (
+     boot_id TEXT PRIMARY KEY,
+     machine TEXT NOT NULL,
+     node TEXT NOT NULL,
+     boot_set TEXT NOT NULL REFERENCES boot_sets (digest),
+     token_hash TEXT NOT NULL,
+     token_used_at INTEGER,
+     created_at INTEGER NOT NULL,
+     address TEXT NOT NULL,
+     last_report_at INTEGER,
+     last_stage TEXT NOT NULL
+   ) STRICT, WITHOUT ROWID;
+   CREATE INDEX boots_by_machine ON boots (machine, created_at);`,
+];
+
+// SQLite result codes, https://sqlite.org/rescode.html
+const busy = 5;
+const corrupt = 11;
+const notADatabase = 26;
+
+/**
+ * Opens the database at `path` for this process alone and brings its schema up to date.
+ * A commit is on disk when it returns (WAL, synchronous=FULL). The lock is the kernel's: it ends with the process.
+ * Refuses a file that another process has open, one that is damaged, and one from a newer version.
+ */
+export function openDatabase(path: string): Database {
+  let sqlite: DatabaseSync | undefined;
+  try {
+    sqlite = new DatabaseSync(path, { timeout: 250 });
+    prepare(sqlite, path);
+    return wrap(sqlite);
+  } catch (error) {
+    if (sqlite?.isOpen) sqlite.close();
+    throw explain(error, path);
+  }
+}
+
+function prepare(sqlite: DatabaseSync, path: string): void {
+  // Set before the first read, WAL then works without shared memory and the lock is held until close.
+  sqlite.exec('PRAGMA locking_mode=EXCLUSIVE');
+  sqlite.exec('PRAGMA journal_mode=WAL');
+  sqlite.exec('PRAGMA synchronous=FULL');
+  sqlite.exec('PRAGMA foreign_keys=ON');
+  sqlite.exec('BEGIN EXCLUSIVE; COMMIT');
+  const health = sqlite.prepare('PRAGMA quick_check(1)').get()?.quick_check;
+  if (health !== 'ok') throw damaged(path, String(health));
+  const version = Number(sqlite.prepare('PRAGMA user_version').get()?.user_version ?? 0);
+  if (version > migrations.length) {
+    throw new AppError(
+      'state-too-new',
+      `${path} was written by a newer rolecall (its schema is ${version}, this one knows ${migrations.length})`,
+      'start the newer version, or give another folder with --state',
+    );
+  }
+  migrations.slice(version).forEach((step, index) => {
+    sqlite.exec(`BEGIN; ${step} PRAGMA user_version=${version + index + 1}; COMMIT;`);
+  });
+}
+
+function wrap(sqlite: DatabaseSync): Database {
+  const statements = new Map<string, ReturnType<DatabaseSync['prepare']>>();
+  const statement = (sql: string) => {
+    const known = statements.get(sql) ?? sqlite.prepare(sql);
+    statements.set(sql, known);
+    return known;
+  };
+  let depth = 0;
+  return {
+    run: (sql, ...values) => Number(statement(sql).run(...values).changes),
+    get: (sql, ...values) => statement(sql).get(...values) as Row | undefined,
+    all: (sql, ...values) => statement(sql).all(...values) as Row[],
+    transaction(work) {
+      if (depth > 0) return work();
+      sqlite.exec('BEGIN IMMEDIATE');
+      depth += 1;
+      try {
+        const value = work();
+        sqlite.exec('COMMIT');
+        return value;
+      } catch (error) {
+        if (sqlite.isTransaction) sqlite.exec('ROLLBACK');
+        throw error;
+      } finally {
+        depth -= 1;
+      }
+    },
+    close() {
+      if (sqlite.isOpen) sqlite.close();
+    },
+  };
+}
+
+function explain(error: unknown, path: string): unknown {
+  if (error instanceof AppError) return error;
+  const code = (error as { errcode?: number }).errcode;
+  if (code === undefined) return error;
+  // The low byte is the primary result code.
+  const primary = code & 0xff;
+  if (primary === busy) {
+    return new AppError(
+      'state-in-use',
+      `another rolecall has ${path} open`,
+      'stop it first, or give this one a folder of its own: rolecall --state DIR …',
+      { cause: error },
+    );
+  }
+  if (primary === corrupt || primary === notADatabase) {
+    return damaged(path, (error as Error).message, error);
+  }
+  return new AppError(
+    'state-unreadable',
+    `${path} cannot be opened: ${(error as Error).message}`,
+    'check the folder, its owner and the free space; or give another one with --state',
+    { cause: error },
+  );
+}
+
+function damaged(path: string, detail: string, cause?: unknown): AppError {
+  return new AppError(
+    'state-corrupt',
+    `${path} is damaged: ${detail}`,
+    `move it aside and start again: mv ${path} ${path}.damaged. Lost are pool leases, boots under way and history; nodes that run go on running`,
+    { cause },
+  );
+}

@@ -1,0 +1,135 @@
+import type { Database } from './database.ts';
+import type { Event } from './event.ts';
+
+/** How much of the past is kept. */
+export interface EventLimits {
+  /** Newest events kept of each machine. */
+  readonly perMachine: number;
+  /** Milliseconds. */
+  readonly maxAge: number;
+}
+
+export const defaultEventLimits: EventLimits = {
+  perMachine: 500,
+  maxAge: 30 * 24 * 60 * 60 * 1000,
+};
+
+/** An event with its place in the log; ids only ever grow. */
+export interface LoggedEvent {
+  readonly id: number;
+  readonly event: Event;
+}
+
+export interface EventQuery {
+  /** Only of this MAC. */
+  readonly machine?: string;
+  /** Milliseconds since the epoch; only events at or after it. */
+  readonly since?: number;
+  /** The newest this many, oldest of them first; 1000 by default. */
+  readonly limit?: number;
+}
+
+/** The log of what happened to machines, bounded per machine and by age. */
+export interface EventLog {
+  /** Adds an event; on disk after the next {@link EventLog.flush}, which happens by itself soon after. */
+  append(event: Event): void;
+  /** Puts on disk what was appended so far, in one transaction. */
+  flush(): void;
+  list(query?: EventQuery): readonly LoggedEvent[];
+  /** Every event kept, oldest first. */
+  all(): Iterable<Event>;
+  /** Calls `listener` with each event as it is appended; gives back what ends that. */
+  subscribe(listener: (event: Event) => void): () => void;
+  /** Deletes what the limits no longer keep; `now` in milliseconds since the epoch. */
+  prune(now: number): void;
+}
+
+/** Milliseconds that an event may wait for others, so that a burst costs one write to disk. */
+const gather = 50;
+
+/**
+ * Opens the event log. `alive` reports reach the listeners and are not kept: every ten seconds from
+ * every node, they would push out what is worth reading.
+ */
+export function openEventLog(
+  database: Database,
+  limits: EventLimits,
+): EventLog & { close(): void } {
+  const listeners = new Set<(event: Event) => void>();
+  let pending: Event[] = [];
+  let timer: NodeJS.Timeout | undefined;
+
+  function flush(): void {
+    clearTimeout(timer);
+    timer = undefined;
+    if (pending.length === 0) return;
+    const batch = pending;
+    database.transaction(() => {
+      for (const event of batch) {
+        database.run(
+          'INSERT INTO events (at, machine, body) VALUES (?, ?, ?)',
+          event.at,
+          event.machine,
+          JSON.stringify(event),
+        );
+      }
+      for (const machine of new Set(batch.map((e) => e.machine))) {
+        database.run(
+          `DELETE FROM events WHERE machine = ? AND id <= (
+             SELECT id FROM events WHERE machine = ? ORDER BY id DESC LIMIT 1 OFFSET ?)`,
+          machine,
+          machine,
+          limits.perMachine,
+        );
+      }
+    });
+    pending = pending.slice(batch.length);
+  }
+
+  return {
+    append(event) {
+      if (!(event.kind === 'stage' && event.stage === 'alive')) {
+        pending.push(event);
+        timer ??= setTimeout(flush, gather).unref();
+      }
+      for (const listener of listeners) listener(event);
+    },
+    flush,
+    list({ machine, since = 0, limit = 1000 } = {}) {
+      flush();
+      const rows = machine
+        ? database.all(
+            'SELECT id, body FROM events WHERE machine = ? AND at >= ? ORDER BY id DESC LIMIT ?',
+            machine,
+            since,
+            limit,
+          )
+        : database.all(
+            'SELECT id, body FROM events WHERE at >= ? ORDER BY id DESC LIMIT ?',
+            since,
+            limit,
+          );
+      return rows
+        .map((row) => ({ id: Number(row.id), event: JSON.parse(String(row.body)) as Event }))
+        .reverse();
+    },
+    *all() {
+      flush();
+      for (const row of database.all('SELECT body FROM events ORDER BY id')) {
+        yield JSON.parse(String(row.body)) as Event;
+      }
+    },
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    prune(now) {
+      flush();
+      database.run('DELETE FROM events WHERE at < ?', now - limits.maxAge);
+    },
+    close() {
+      flush();
+      listeners.clear();
+    },
+  };
+}

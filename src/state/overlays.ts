@@ -1,0 +1,83 @@
+import { randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import type { Blob } from '../boot/image-manifest.ts';
+import { type Digest, digestOf, parseDigest } from '../digest.ts';
+
+/** Overlay tars by digest, as files, so that a boot that has begun gets the overlay it began with. */
+export interface OverlayStore {
+  /** Keeps the tar; on disk under its digest when this returns. */
+  put(tar: Uint8Array): Blob;
+  /** The file of that overlay and its size in bytes; undefined where it is not kept. */
+  file(digest: Digest): { readonly path: string; readonly size: number } | undefined;
+  /** Deletes overlays that `keep` does not name and that are older than `minAge` milliseconds. */
+  prune(keep: ReadonlySet<Digest>, now: number, minAge?: number): void;
+}
+
+const day = 24 * 60 * 60 * 1000;
+
+/** Opens the folder of overlays, made where it is not there; half-written files of a killed server are deleted. */
+export function openOverlayStore(folder: string): OverlayStore {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  for (const name of readdirSync(folder)) {
+    if (name.startsWith('.writing-')) rmSync(join(folder, name));
+  }
+  const pathOf = (digest: Digest) => join(folder, `${digest}.tar`);
+
+  function file(digest: Digest) {
+    const stat = statSync(pathOf(digest), { throwIfNoEntry: false });
+    return stat ? { path: pathOf(digest), size: stat.size } : undefined;
+  }
+
+  return {
+    file,
+    put(tar) {
+      const digest = digestOf(tar);
+      if (file(digest)?.size === tar.byteLength) return { digest, size: tar.byteLength };
+      const aside = join(folder, `.writing-${randomBytes(8).toString('hex')}`);
+      writeDurably(aside, tar);
+      renameSync(aside, pathOf(digest));
+      syncFolder(folder);
+      return { digest, size: tar.byteLength };
+    },
+    prune(keep, now, minAge = day) {
+      for (const name of readdirSync(folder)) {
+        const digest = parseDigest(name.replace(/\.tar$/, ''));
+        if (!digest || keep.has(digest)) continue;
+        const path = join(folder, name);
+        if (now - statSync(path).mtimeMs > minAge) rmSync(path);
+      }
+    },
+  };
+}
+
+function writeDurably(path: string, bytes: Uint8Array): void {
+  const fd = openSync(path, 'wx', 0o600);
+  try {
+    let offset = 0;
+    while (offset < bytes.byteLength) offset += writeSync(fd, bytes, offset);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** A rename is on disk once its folder is. */
+function syncFolder(folder: string): void {
+  const fd = openSync(folder, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}

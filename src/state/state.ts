@@ -1,0 +1,78 @@
+import { chmodSync, mkdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Digest } from '../digest.ts';
+import { AppError } from '../errors.ts';
+import { type BootStore, openBootStore } from './boots.ts';
+import { openDatabase } from './database.ts';
+import { defaultEventLimits, type EventLimits, type EventLog, openEventLog } from './events.ts';
+import { openLeaseStore } from './lease-store.ts';
+import type { LeaseStore } from './leases.ts';
+import { type OverlayStore, openOverlayStore } from './overlays.ts';
+
+/** What the server remembers. Only one process has it open. */
+export interface State {
+  readonly events: EventLog;
+  readonly leases: LeaseStore;
+  readonly boots: BootStore;
+  readonly overlays: OverlayStore;
+  /**
+   * Forgets what is too old and no boot needs; `now` in milliseconds since the epoch. `keep` names
+   * overlays that no boot has named yet, those of the generation in use.
+   */
+  prune(now: number, keep?: ReadonlySet<Digest>): void;
+  /** Puts everything on disk and lets go of the folder. */
+  close(): void;
+}
+
+export interface StateOptions {
+  readonly events?: EventLimits;
+}
+
+/** Milliseconds between writes of the times at which nodes last reported. */
+const reportInterval = 5000;
+
+/**
+ * Opens the state folder, made (mode 0700) where it is not there.
+ * Refuses one that another server has open, one that is damaged, and one that is not ours.
+ */
+export function openState(stateDir: string, options: StateOptions = {}): State {
+  preparePrivateFolder(stateDir);
+  const database = openDatabase(join(stateDir, 'rolecall.db'));
+  const events = openEventLog(database, options.events ?? defaultEventLimits);
+  const boots = openBootStore(database);
+  const overlays = openOverlayStore(join(stateDir, 'overlays'));
+  const timer = setInterval(() => boots.flush(), reportInterval).unref();
+  return {
+    events,
+    leases: openLeaseStore(database),
+    boots,
+    overlays,
+    prune(now, keep = new Set()) {
+      events.prune(now);
+      boots.prune(now);
+      overlays.prune(new Set([...boots.referenced(), ...keep]), now);
+    },
+    close() {
+      clearInterval(timer);
+      events.close();
+      boots.flush();
+      database.close();
+    },
+  };
+}
+
+/** The folder holds keys and tokens' hashes: nobody else may look into it. */
+function preparePrivateFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    if (!statSync(folder).isDirectory()) throw new Error('not a folder');
+    chmodSync(folder, 0o700);
+  } catch (error) {
+    throw new AppError(
+      'state-unreadable',
+      `the state folder ${folder} cannot be used: ${(error as Error).message}`,
+      'give a folder that you own: rolecall --state DIR …',
+      { cause: error },
+    );
+  }
+}
