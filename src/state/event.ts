@@ -27,6 +27,9 @@ export interface Hardware {
   readonly firmware: 'bios' | 'uefi';
 }
 
+/** Who speaks DHCP on a machine: our own loader, another iPXE, HTTP Boot or PXE firmware, an operating system. */
+export type ClientVia = 'rolecall' | 'ipxe' | 'http' | 'pxe' | 'os';
+
 /** One step of one machine. `machine` is the MAC it boots by; `node` the name that it had at that time. */
 export type Event = {
   /** Milliseconds since the epoch. */
@@ -36,8 +39,20 @@ export type Event = {
 } & EventBody;
 
 export type EventBody =
-  | { readonly kind: 'dhcp-offered'; readonly address: Ipv4; readonly client: string }
-  | { readonly kind: 'dhcp-acked'; readonly address: Ipv4; readonly client: string }
+  | {
+      readonly kind: 'dhcp-offered';
+      readonly address: Ipv4;
+      readonly via: ClientVia;
+      /** The client in words. */
+      readonly client: string;
+    }
+  | {
+      readonly kind: 'dhcp-acked';
+      readonly address: Ipv4;
+      readonly via: ClientVia;
+      /** The client in words. */
+      readonly client: string;
+    }
   | { readonly kind: 'dhcp-refused'; readonly reason: string }
   | {
       readonly kind: 'loader-sent';

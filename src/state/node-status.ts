@@ -141,28 +141,22 @@ function foldDhcp(
   event: Of<'dhcp-offered'> | Of<'dhcp-acked'>,
 ): MachineState | undefined {
   const stage = before?.run.stage;
-  switch (clientKind(event.client)) {
+  switch (event.via) {
     case 'os':
       return before;
-    case 'loader':
+    case 'rolecall':
       if (stage === 'dhcp' || stage === 'loader') break;
       return change(begin(before, event, 'loader'), { address: event.address });
     case 'ipxe':
       // The ROM of a card is iPXE as our loader is: right after a loader was sent, it is that loader.
       if (stage === 'dhcp' || stage === 'loader') break;
       return change(begin(before, event, 'dhcp'), { address: event.address });
-    case 'firmware':
+    case 'http':
+    case 'pxe':
       if (stage === 'dhcp') break;
       return change(begin(before, event, 'dhcp'), { address: event.address });
   }
   return before && change(heard(before, event), { address: event.address });
-}
-
-/** Who sent a DHCP message, by the word of its event. */
-function clientKind(client: string): 'firmware' | 'ipxe' | 'loader' | 'os' {
-  if (/^(pxe|http)/.test(client)) return 'firmware';
-  if (client.startsWith('ipxe')) return 'ipxe';
-  return client.startsWith('rolecall') ? 'loader' : 'os';
 }
 
 function foldReport(
