@@ -1,0 +1,138 @@
+import {
+  broadcastAddress,
+  cidrContains,
+  formatCidr,
+  type Ipv4,
+  ipv4ToNumber,
+  parseIpv4,
+} from '../net/ipv4.ts';
+import type { AddressClaim } from './address-claims.ts';
+import {
+  checkLabel,
+  hostRange,
+  isHostAddress,
+  readCidr,
+  readHostAddress,
+  readIpv4,
+} from './read-values.ts';
+import type { Network } from './site.ts';
+import type { YamlPlace } from './yaml-file.ts';
+
+/** The networks that could be read, the names of all that were written, and who has which address. */
+export interface ParsedNetworks {
+  readonly networks: ReadonlyMap<string, Network>;
+  readonly names: readonly string[];
+  readonly claims: readonly AddressClaim[];
+}
+
+/** Reads `networks:` of site.yaml. */
+export function parseNetworks(place: YamlPlace): ParsedNetworks {
+  const networks = new Map<string, Network>();
+  const names: string[] = [];
+  const claims: AddressClaim[] = [];
+  for (const [name, at] of place.entries('such as networks: {boot: {subnet: 10.77.0.0/24}}')) {
+    names.push(name);
+    const network = checkLabel(at, 'network', name) ? parseNetwork(name, at, claims) : undefined;
+    if (!network) continue;
+    const other = [...networks.values()].find((n) => overlap(n, network));
+    if (other) {
+      at.problem(
+        `network ${name} (${formatCidr(network.subnet)}) overlaps network ${other.name} (${formatCidr(other.subnet)})`,
+        'an address must belong to one network only',
+      );
+    }
+    networks.set(name, network);
+  }
+  if (names.length === 0) {
+    place.problem('networks is empty', 'name the network that machines boot from');
+  } else if (names.length === networks.size && ![...networks.values()].some((n) => n.server)) {
+    place.problem(
+      'no network has a boot server: nothing can boot',
+      "add server: with the boot server's address to one network",
+    );
+  }
+  return { networks, names, claims };
+}
+
+function overlap(a: Network, b: Network): boolean {
+  return cidrContains(a.subnet, b.subnet.base) || cidrContains(b.subnet, a.subnet.base);
+}
+
+function parseNetwork(name: string, place: YamlPlace, claims: AddressClaim[]): Network | undefined {
+  const found = place.fields(['subnet', 'server', 'gateway', 'dns', 'dhcp', 'pool']);
+  if (!found) return undefined;
+  const dhcp = found.dhcp?.oneOf(['server', 'proxy', 'off']);
+  const dns = (found.dns?.items() ?? []).map(readIpv4).filter((a) => a !== undefined);
+  if (!found.subnet) {
+    return place.problem(`network ${name} has no subnet`, 'add subnet: 10.77.0.0/24');
+  }
+  const subnet = readCidr(found.subnet);
+  if (!subnet) return undefined;
+  const server = found.server && readHostAddress(found.server, { name, subnet });
+  const gateway = found.gateway && readHostAddress(found.gateway, { name, subnet });
+  const own = { network: name, ports: [] };
+  if (server && found.server) {
+    const what = `the boot server on network ${name}`;
+    claims.push({ ...own, address: server, kind: 'server', what, place: found.server });
+  }
+  if (gateway && found.gateway) {
+    const what = `the gateway of network ${name}`;
+    claims.push({ ...own, address: gateway, kind: 'gateway', what, place: found.gateway });
+  }
+  if (found.server && !found.dhcp) {
+    place.problem(
+      `network ${name} has a boot server and does not say who gives addresses`,
+      'add dhcp: server, or dhcp: proxy where another DHCP server does, or dhcp: off',
+    );
+  }
+  if (dhcp && dhcp !== 'off' && !found.server) {
+    place.problem(
+      `network ${name} has dhcp: ${dhcp} and no boot server`,
+      "add server: with the boot server's address on this network",
+    );
+  }
+  const pool = found.pool && readPool(found.pool, { name, subnet });
+  if (found.pool && dhcp !== undefined && dhcp !== 'server') {
+    found.pool.problem(
+      `pool is of no use with dhcp: ${dhcp}`,
+      'take it out, or write dhcp: server if rolecall gives the addresses here',
+    );
+  }
+  return {
+    name,
+    subnet,
+    dns,
+    dhcp: dhcp ?? 'off',
+    ...(server ? { server } : {}),
+    ...(gateway ? { gateway } : {}),
+    ...(pool ? { pool } : {}),
+  };
+}
+
+function readPool(
+  place: YamlPlace,
+  network: Pick<Network, 'name' | 'subnet'>,
+): { first: Ipv4; last: Ipv4 } | undefined {
+  const text = place.text('10.77.0.200-10.77.0.249');
+  if (text === undefined) return undefined;
+  const ends = text.split('-').map((end) => parseIpv4(end.trim()));
+  const [first, last] = ends;
+  if (!first || !last || ends.length !== 2) {
+    return place.problem(
+      `${text} is no range of addresses`,
+      'first and last with a dash between, such as 10.77.0.200-10.77.0.249',
+    );
+  }
+  for (const end of [first, last]) {
+    if (isHostAddress(network.subnet, end)) continue;
+    const outside = cidrContains(network.subnet, end) ? 'is no host address of' : 'is outside';
+    return place.problem(
+      `pool ${text}: ${end} ${outside} network ${network.name} (${formatCidr(network.subnet)})`,
+      `possible are ${hostRange(network.subnet)}; broadcast is ${broadcastAddress(network.subnet)}`,
+    );
+  }
+  if (ipv4ToNumber(first) > ipv4ToNumber(last)) {
+    return place.problem(`pool ${text} ends before it starts`, `type ${last}-${first}`);
+  }
+  return { first, last };
+}
