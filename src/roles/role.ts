@@ -24,6 +24,8 @@ export interface Role {
   readonly tree: readonly RoleFile[];
   /** Paths of the image to delete on the node. */
   readonly remove: readonly string[];
+  /** Folders whose content shall outlive a boot; one without a volume lives in RAM, and `check` warns. */
+  readonly data: readonly string[];
   /** Shell command, run on the node, that uses the service as a client would; exit 0 is ready. */
   readonly ready: string;
   /** Which changed paths mean which check and unit action; what is in none needs a reboot. */

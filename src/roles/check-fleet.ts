@@ -1,0 +1,191 @@
+import type { Problem } from '../errors.ts';
+import { suggestion } from '../site/did-you-mean.ts';
+import { type Site, type SiteNode, selectNodes } from '../site/site.ts';
+import { baseRole, type Fleet, roleNames } from './fleet.ts';
+import type { ImageFacts } from './image-facts.ts';
+import { mergeOverlay } from './merge-overlay.ts';
+import { renderOverlay } from './render-overlay.ts';
+import type { Role } from './role.ts';
+import { checkParams, mergeParams, type ParamFault } from './role-params.ts';
+
+type Roles = ReadonlyMap<string, Role>;
+
+/**
+ * What is wrong between a site and its roles: roles that do not exist, parameters that a role does not
+ * take, two roles writing one path, site files that are not there. Needs no image.
+ */
+export function checkFleet(fleet: Fleet): readonly Problem[] {
+  const { site, roles } = fleet;
+  const problems = [...site.nodes.values()].flatMap((node) => [
+    ...unknownRoles(node, roles),
+    ...paramProblems(fleet, node),
+    ...strayParams(node, roles),
+    ...mergeOverlay(node, rolesHere(node, roles)).problems,
+  ]);
+  if (!roles.has(baseRole)) {
+    problems.push(problem('', '', `there is no role ${baseRole}`, 'every node has it'));
+  }
+  if (site.unknown === 'spare' && !roles.has('spare')) {
+    problems.push(
+      problem('site.yaml', 'unknown', 'there is no role spare', 'type unknown: ignore'),
+    );
+  }
+  for (const name of site.roleParams.keys()) {
+    if (roles.has(name)) continue;
+    const hint = suggestion(name, [...roles.keys()], 'roles');
+    problems.push(problem('site.yaml', `roles.${name}`, `there is no role ${name}`, hint));
+  }
+  return distinct(problems);
+}
+
+/** What keeps nodes from being rendered onto this image: packages, units or accounts it lacks. */
+export function checkAgainstImage(fleet: Fleet, facts: ImageFacts): readonly Problem[] {
+  return distinct(
+    [...fleet.site.nodes.values()].flatMap((node) => {
+      const rendered = renderOverlay({ fleet, node, facts });
+      return rendered.ok ? [] : rendered.problems;
+    }),
+  );
+}
+
+/** What the operator should know but may want: nothing here keeps a node from booting. */
+export function warnings(fleet: Fleet): readonly Problem[] {
+  const { site } = fleet;
+  return [...dataInRam(fleet), ...unservedServices(site), ...unusedRoleParams(fleet)];
+}
+
+/** Paths of the site's files that parameters name (`format: site-file`), sorted. */
+export function siteFilesOf(site: Site, roles: Roles): readonly string[] {
+  const paths = [...site.nodes.values()].flatMap((node) =>
+    rolesHere(node, roles).flatMap(
+      (role) => checkParams(role, mergeParams(site, node, role.name)).siteFiles,
+    ),
+  );
+  return [...new Set(paths)].sort();
+}
+
+function rolesHere(node: SiteNode, roles: Roles): readonly Role[] {
+  return roleNames(node).flatMap((name) => roles.get(name) ?? []);
+}
+
+function unknownRoles(node: SiteNode, roles: Roles): readonly Problem[] {
+  return node.roles
+    .filter((name) => !roles.has(name))
+    .map((name) => {
+      const hint = suggestion(name, [...roles.keys()], 'roles');
+      return problem(node.file, 'role', `there is no role ${name}`, hint);
+    });
+}
+
+function paramProblems(fleet: Fleet, node: SiteNode): readonly Problem[] {
+  const { site, roles, siteTexts } = fleet;
+  return rolesHere(node, roles).flatMap((role) => {
+    const written = mergeParams(site, node, role.name);
+    const { faults, siteFiles } = checkParams(role, written);
+    const missing = siteFiles
+      .filter((path) => !siteTexts.has(path) && !path.split('/').includes('..'))
+      .map((path) => ({
+        keys: keysOfValue(written, path) ?? [],
+        message: `there is no file ${path} in the site`,
+        hint: 'a path relative to site.yaml',
+      }));
+    return [...faults, ...missing].map((fault) => placeFault(node, role.name, fault));
+  });
+}
+
+/** A fault belongs to the role file where that wrote the value, else to site.yaml. */
+function placeFault(node: SiteNode, role: string, fault: ParamFault): Problem {
+  const path = [role, ...fault.keys].join('.');
+  return has(node.params[role], fault.keys)
+    ? problem(node.file, `params.${path}`, fault.message, fault.hint)
+    : problem('site.yaml', `roles.${path}`, fault.message, fault.hint);
+}
+
+function has(value: unknown, keys: readonly string[]): boolean {
+  const [key, ...rest] = keys;
+  if (key === undefined) return value !== undefined;
+  if (typeof value !== 'object' || value === null || !(key in value)) return false;
+  return has((value as Record<string, unknown>)[key], rest);
+}
+
+function keysOfValue(value: unknown, wanted: string): readonly string[] | undefined {
+  if (value === wanted) return [];
+  if (typeof value !== 'object' || value === null) return undefined;
+  for (const [key, inner] of Object.entries(value)) {
+    const found = keysOfValue(inner, wanted);
+    if (found) return [key, ...found];
+  }
+  return undefined;
+}
+
+/** Parameters for a role that the node has not: a typing error, or left over from another role. */
+function strayParams(node: SiteNode, roles: Roles): readonly Problem[] {
+  const mine = roleNames(node);
+  return Object.keys(node.params)
+    .filter((role) => !mine.includes(role) && !roles.has(role))
+    .map((role) => {
+      const hint = suggestion(role, mine, 'roles of this node');
+      return problem(node.file, `params.${role}`, `there is no role ${role}`, hint);
+    });
+}
+
+function dataInRam({ site, roles }: Fleet): readonly Problem[] {
+  return [...site.nodes.values()].flatMap((node) => {
+    const mounted = [...site.volumes.values()]
+      .filter((volume) => selectNodes(site, volume.clients).includes(node.name))
+      .map((volume) => volume.at);
+    return rolesHere(node, roles).flatMap((role) =>
+      role.data
+        .filter((folder) => !mounted.includes(folder))
+        .map((folder) =>
+          problem(
+            node.file,
+            'role',
+            `${folder} of ${node.name} lives in RAM: a reboot loses all ${role.name} data`,
+            `give the site a volume with clients: {role: ${role.name}} and at: ${folder}`,
+          ),
+        ),
+    );
+  });
+}
+
+function unservedServices(site: Site): readonly Problem[] {
+  return [...site.services.values()]
+    .filter((service) => selectNodes(site, service.servers).length === 0)
+    .map((service) =>
+      problem(
+        'site.yaml',
+        `services.${service.name}.servers`,
+        `no node serves ${service.name}`,
+        'its selector chooses no node of this site',
+      ),
+    );
+}
+
+function unusedRoleParams({ site, roles }: Fleet): readonly Problem[] {
+  const used = new Set([...site.nodes.values()].flatMap(roleNames));
+  return [...site.roleParams.keys()]
+    .filter((role) => roles.has(role) && !used.has(role))
+    .map((role) =>
+      problem(
+        'site.yaml',
+        `roles.${role}`,
+        `no node has the role ${role}, so its parameters do nothing${mailDomains(site, role)}`,
+        `rolecall node set-role <node> ${role}`,
+      ),
+    );
+}
+
+function mailDomains(site: Site, role: string): string {
+  const domains = Object.keys((site.roleParams.get(role)?.domains as object | undefined) ?? {});
+  return domains.length > 0 ? `: nobody takes mail for ${domains.join(', ')}` : '';
+}
+
+function problem(file: string, path: string, message: string, hint: string): Problem {
+  return { file, line: 0, path, message, hint };
+}
+
+/** A fault in site.yaml shows on every node of the role; once is enough. */
+function distinct(problems: readonly Problem[]): readonly Problem[] {
+  return [...new Map(problems.map((p) => [JSON.stringify(p), p])).values()];
+}

@@ -1,0 +1,109 @@
+import { lstat, readFile, realpath } from 'node:fs/promises';
+import { join, sep } from 'node:path';
+import type { Problem, Result } from '../errors.ts';
+import { loadSite } from '../site/load-site.ts';
+import { parseYaml, type YamlPlace } from '../site/yaml-file.ts';
+import { checkFleet, siteFilesOf } from './check-fleet.ts';
+import type { Fleet } from './fleet.ts';
+import { loadRoles, shippedRolesDir } from './load-roles.ts';
+import type { Role } from './role.ts';
+
+/**
+ * The site of a folder with its roles, checked together: every problem of site, roles and the
+ * parameters, or a fleet of which any node can be rendered.
+ */
+export async function loadFleet(
+  siteDir: string,
+  options: { readonly shippedRoles?: string } = {},
+): Promise<Result<Fleet>> {
+  const loadedSite = await loadSite(siteDir);
+  const loadedRoles = await loadRoles(siteDir, options.shippedRoles ?? shippedRolesDir);
+  if (!loadedSite.ok || !loadedRoles.ok) {
+    return {
+      ok: false,
+      problems: [
+        ...(loadedSite.ok ? [] : loadedSite.problems),
+        ...(loadedRoles.ok ? [] : loadedRoles.problems),
+      ],
+    };
+  }
+  const site = loadedSite.value;
+  const roles = loadedRoles.value;
+  const problems: Problem[] = [];
+  const siteTexts = new Map<string, string>();
+  for (const path of siteFilesOf(site, roles)) {
+    const text = await readSiteText(siteDir, path);
+    if (typeof text === 'string') siteTexts.set(path, text);
+  }
+  const fleet = { site, roles, sources: await readSources(roles), siteTexts };
+  problems.push(...checkFleet(fleet));
+  return problems.length === 0
+    ? { ok: true, value: fleet }
+    : { ok: false, problems: await withLines(siteDir, problems) };
+}
+
+/** The text of a file in the site; undefined where there is none or it lies outside. */
+async function readSiteText(siteDir: string, path: string): Promise<string | undefined> {
+  try {
+    const root = await realpath(siteDir);
+    const real = await realpath(join(root, path));
+    if (!real.startsWith(root + sep) || !(await lstat(real)).isFile()) return undefined;
+    return await readFile(real, 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error) return undefined;
+    throw error;
+  }
+}
+
+async function readSources(
+  roles: ReadonlyMap<string, Role>,
+): Promise<ReadonlyMap<string, string | Uint8Array>> {
+  const files = [...roles.values()].flatMap((role) => role.tree);
+  const sources = new Map<string, string | Uint8Array>();
+  for (const file of files) {
+    if (file.kind === 'symlink') continue;
+    const bytes = await readFile(file.source);
+    sources.set(file.source, asText(bytes) ?? bytes);
+  }
+  return sources;
+}
+
+function asText(bytes: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Problems with the line of the deepest key of their path that their file holds. */
+async function withLines(
+  siteDir: string,
+  problems: readonly Problem[],
+): Promise<readonly Problem[]> {
+  const places = new Map<string, YamlPlace | undefined>();
+  for (const { file, line } of problems) {
+    if (line !== 0 || file === '' || places.has(file)) continue;
+    const text = await readSiteText(siteDir, file);
+    places.set(file, text === undefined ? undefined : parseYaml(file, text, []));
+  }
+  return problems.map((problem) => {
+    const place = problem.line === 0 ? places.get(problem.file) : undefined;
+    return place ? { ...problem, line: lineOf(place, problem.path) } : problem;
+  });
+}
+
+/** Keys may hold dots themselves, so the longest key that the path begins with is taken. */
+function lineOf(place: YamlPlace, path: string): number {
+  if (path === '') return place.line;
+  const inside = place.isMapping
+    ? place.entries()
+    : place.isList
+      ? place.items().map((item, i) => [String(i), item] as const)
+      : [];
+  for (const [key, item] of inside) {
+    if (path === key) return item.line;
+    if (path.startsWith(`${key}.`)) return lineOf(item, path.slice(key.length + 1));
+  }
+  return place.line;
+}

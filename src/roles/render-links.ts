@@ -1,0 +1,104 @@
+import { formatCidr } from '../net/ipv4.ts';
+import type { Link, Network, Site, SiteNode } from '../site/site.ts';
+import { type OverlayFile, rootFile } from './overlay-file.ts';
+
+const dir = '/etc/systemd/network';
+
+/**
+ * The systemd-networkd files of a node's links, matched by MAC so that no interface name matters
+ * (systemd.network(5), systemd.netdev(5)). A node without links asks DHCP on every Ethernet card.
+ */
+export function renderLinks(site: Site, node: SiteNode): readonly OverlayFile[] {
+  if (node.links.length === 0) return [rootFile(`${dir}/10-dhcp.network`, dhcpNetwork)];
+  const bonds = node.links.filter((link) => link.bond !== undefined);
+  return node.links.flatMap((link) => {
+    const network = site.networks.get(link.network);
+    if (!network) throw new Error(`no network ${link.network} in the site`);
+    return link.bond === undefined
+      ? [rootFile(`${dir}/10-${link.network}.network`, plainNetwork(link, network))]
+      : bondFiles(link, link.bond, network, `bond${bonds.indexOf(link)}`);
+  });
+}
+
+/** The client identifier by MAC gives systemd the lease that firmware and initramfs had. */
+const dhcpNetwork = `[Match]
+Type=ether
+Kind=!*
+
+[Network]
+DHCP=ipv4
+IPv6AcceptRA=no
+# The initramfs fetched the root over the address that is already here.
+KeepConfiguration=yes
+
+[DHCPv4]
+ClientIdentifier=mac
+UseHostname=no
+SendHostname=no
+`;
+
+function plainNetwork(link: Link, network: Network): string {
+  return `[Match]
+Type=ether
+Kind=!*
+MACAddress=${link.macs.join(' ')}
+
+${addressing(link, network)}`;
+}
+
+function addressing(link: Link, network: Network): string {
+  return lines(
+    '[Network]',
+    `Address=${link.address}/${network.subnet.prefix}`,
+    link.gateway && network.gateway !== undefined && `Gateway=${network.gateway}`,
+    ...network.dns.map((server) => `DNS=${server}`),
+    'LinkLocalAddressing=no',
+    'IPv6AcceptRA=no',
+    // The initramfs fetched the root over this address; taking it away would cut what is under way.
+    'KeepConfiguration=static',
+  );
+}
+
+function bondFiles(
+  link: Link,
+  mode: 'active-backup' | '802.3ad',
+  network: Network,
+  name: string,
+): readonly OverlayFile[] {
+  const netdev = lines(
+    `# ${link.network}, ${formatCidr(network.subnet)}`,
+    '[NetDev]',
+    `Name=${name}`,
+    'Kind=bond',
+    // The MAC by which the node booted, so that its switch port and neighbours see no change.
+    `MACAddress=${link.macs[0] ?? ''}`,
+    '',
+    '[Bond]',
+    `Mode=${mode}`,
+    'MIIMonitorSec=100ms',
+    mode === '802.3ad' && 'LACPTransmitRate=fast',
+    mode === '802.3ad' && 'TransmitHashPolicy=layer3+4',
+  );
+  // A slave takes the bond's MAC: only its permanent one still tells it apart.
+  const slave = lines(
+    '[Match]',
+    'Type=ether',
+    'Kind=!*',
+    `PermanentMACAddress=${link.macs.join(' ')}`,
+    '',
+    '[Network]',
+    `Bond=${name}`,
+  );
+  return [
+    rootFile(`${dir}/05-${name}.netdev`, netdev),
+    rootFile(`${dir}/06-${name}-slaves.network`, slave),
+    rootFile(
+      `${dir}/10-${link.network}.network`,
+      `[Match]\nName=${name}\n\n${addressing(link, network)}`,
+    ),
+  ];
+}
+
+function lines(...parts: readonly (string | false)[]): string {
+  return `${parts.filter((part) => part !== false).join('\n')}\n`;
+}
