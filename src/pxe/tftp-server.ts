@@ -1,0 +1,279 @@
+import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+import { performance } from 'node:perf_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
+import { AppError } from '../errors.ts';
+import { type Ipv4, parseIpv4 } from '../net/ipv4.ts';
+import {
+  agreeTerms,
+  decideRequest,
+  defaultTransferLimits,
+  type TransferLimits,
+} from './tftp-options.ts';
+import {
+  encodeTftpPacket,
+  parseTftpPacket,
+  printableText,
+  type TftpOptions,
+  tftpError,
+} from './tftp-packet.ts';
+import { type Sender, startSender, type TftpContent } from './tftp-sender.ts';
+import { decideRepeatedRequest, type TransferState } from './tftp-transfer.ts';
+
+export type TftpEvent =
+  /** A client has the whole file; `acknowledged` is false where its last ACK never came. */
+  | {
+      readonly kind: 'loader-sent';
+      readonly name: string;
+      readonly remote: Ipv4;
+      readonly bytes: number;
+      readonly seconds: number;
+      readonly retransmissions: number;
+      readonly acknowledged: boolean;
+    }
+  /** A transfer ended before its file did. */
+  | {
+      readonly kind: 'broken-off';
+      readonly name: string;
+      readonly remote: Ipv4;
+      /** Acknowledged by the client. */
+      readonly bytes: number;
+      readonly seconds: number;
+      readonly retransmissions: number;
+      readonly reason: string;
+    }
+  | {
+      readonly kind: 'refused';
+      readonly name: string;
+      readonly remote: Ipv4;
+      readonly reason: string;
+    };
+
+export interface TftpServerLimits extends TransferLimits {
+  /** Transfers at once. */
+  readonly transfers: number;
+  /** Transfers at once of one client address. */
+  readonly transfersPerClient: number;
+  /** `refused` events a second; a flood of bad requests fills no event log. */
+  readonly refusalsPerSecond: number;
+}
+
+export const defaultTftpLimits: TftpServerLimits = {
+  ...defaultTransferLimits,
+  transfers: 512,
+  transfersPerClient: 8,
+  refusalsPerSecond: 100,
+};
+
+export interface TftpServerOptions {
+  /** Answers leave from the same address. */
+  readonly address: Ipv4;
+  /** 69, or 0 for any free one. */
+  readonly port: number;
+  /** The file of a name (without leading slashes), or undefined where there is none. */
+  readonly open: (name: string) => Promise<TftpContent | undefined>;
+  readonly onEvent?: (event: TftpEvent) => void;
+  readonly limits?: Partial<TftpServerLimits>;
+}
+
+export interface TftpServer {
+  readonly port: number;
+  /** Takes no more requests, gives running transfers `graceMs` (2000) to end, then ends them. */
+  stop(graceMs?: number): Promise<void>;
+}
+
+const stopping = { kind: 'stop', reason: 'the boot server is stopping' } as const;
+
+interface Slot {
+  /** The request's datagram: its repetition is the same bytes. */
+  readonly request: Buffer;
+  readonly client: string;
+  sender: Sender | undefined;
+}
+
+/**
+ * Serves files by TFTP (RFC 1350, 2347, 2348, 2349, 7440), read only, over IPv4.
+ * Resolves when it listens; fails with an AppError where it cannot.
+ */
+export async function startTftpServer(options: TftpServerOptions): Promise<TftpServer> {
+  const limits = { ...defaultTftpLimits, ...options.limits };
+  const onEvent = options.onEvent ?? (() => {});
+  const slots = new Map<string, Slot>();
+  const socket = await listen(options.address, options.port);
+  let stopped: Promise<void> | undefined;
+  let refusals = { second: 0, count: 0 };
+
+  async function receive(bytes: Buffer, from: RemoteInfo): Promise<void> {
+    // Nothing can be sent to port 0.
+    if (from.port === 0) return;
+    const parsed = parseTftpPacket(bytes);
+    if (!parsed.ok) {
+      if (parsed.request) refuse('', from, tftpError.illegalOperation, parsed.reason);
+      return;
+    }
+    const { packet } = parsed;
+    if (packet.kind !== 'rrq' && packet.kind !== 'wrq') return;
+    const decision = decideRequest(packet);
+    if (decision.kind === 'refuse') {
+      refuse(packet.file, from, decision.code, decision.message);
+      return;
+    }
+    const key = `${from.address}:${from.port}`;
+    if (isRepeated(slots.get(key), bytes)) return;
+    const full = whyFull(from.address);
+    if (full) {
+      refuse(decision.file, from, tftpError.notDefined, full);
+      return;
+    }
+    const slot: Slot = { request: bytes, client: from.address, sender: undefined };
+    slots.set(key, slot);
+    try {
+      await serve(slot, decision.file, packet.options, from);
+    } finally {
+      if (slots.get(key) === slot) slots.delete(key);
+    }
+  }
+
+  /** Whether the request belongs to the transfer that its port already has. */
+  function isRepeated(slot: Slot | undefined, request: Buffer): boolean {
+    if (!slot) return false;
+    const { sender } = slot;
+    // Still being opened: the answer is on its way.
+    if (!sender) return true;
+    const same = request.equals(slot.request);
+    switch (decideRepeatedRequest(sender.state(), same, performance.now())) {
+      case 'answer-again':
+        sender.tell({ kind: 'start' });
+        return true;
+      case 'ignore':
+        return true;
+      case 'start-anew':
+        sender.tell({ kind: 'gone', reason: 'the client asked anew' });
+        return false;
+    }
+  }
+
+  function whyFull(client: string): string | undefined {
+    if (slots.size >= limits.transfers) return 'too many transfers at once, try again later';
+    const ofClient = [...slots.values()].filter((slot) => slot.client === client).length;
+    return ofClient >= limits.transfersPerClient
+      ? 'too many transfers at once to this address'
+      : undefined;
+  }
+
+  /** From the opened file to the end of the transfer. */
+  async function serve(slot: Slot, file: string, asked: TftpOptions, from: RemoteInfo) {
+    const startedAt = performance.now();
+    const content = await openFile(file);
+    if (content === 'unreadable') {
+      return refuse(file, from, tftpError.notDefined, 'the file cannot be read');
+    }
+    if (!content) return refuse(file, from, tftpError.fileNotFound, 'file not found');
+    if (stopped) return content.close?.();
+    const terms = agreeTerms(asked, content.size, limits);
+    const { address } = options;
+    try {
+      slot.sender = await startSender({
+        address,
+        remote: from,
+        content,
+        terms,
+        clock: () => performance.now(),
+      });
+    } catch {
+      content.close?.();
+      return refuse(file, from, tftpError.notDefined, 'no socket for the transfer');
+    }
+    if (stopped) slot.sender.tell(stopping);
+    report(file, from, await slot.sender.ended, startedAt);
+  }
+
+  async function openFile(file: string): Promise<TftpContent | undefined | 'unreadable'> {
+    try {
+      return await options.open(file);
+    } catch {
+      return 'unreadable';
+    }
+  }
+
+  function report(name: string, from: RemoteInfo, state: TransferState, startedAt: number): void {
+    const about = {
+      name: printableText(name),
+      remote: clientAddress(from),
+      seconds: (performance.now() - startedAt) / 1000,
+      retransmissions: state.retransmissions,
+    };
+    if (state.phase === 'delivered') {
+      const { acknowledged } = state;
+      onEvent({ kind: 'loader-sent', ...about, bytes: state.size, acknowledged });
+    } else if (state.phase === 'failed') {
+      const bytes = Math.min(state.size, Math.max(0, state.acked) * state.terms.blockSize);
+      onEvent({ kind: 'broken-off', ...about, bytes, reason: printableText(state.reason) });
+    }
+  }
+
+  function refuse(name: string, from: RemoteInfo, code: number, reason: string): void {
+    const error = encodeTftpPacket({ kind: 'error', code, message: reason });
+    // Errors leave from the listening port: they need no answer, so they need no socket.
+    if (!stopped) socket.send(error, from.port, from.address, () => {});
+    const second = Math.floor(performance.now() / 1000);
+    refusals = { second, count: refusals.second === second ? refusals.count + 1 : 1 };
+    if (refusals.count > limits.refusalsPerSecond) return;
+    onEvent({ kind: 'refused', name: printableText(name), remote: clientAddress(from), reason });
+  }
+
+  async function stop(graceMs: number): Promise<void> {
+    socket.close();
+    const senders = [...slots.values()].flatMap((slot) => slot.sender ?? []);
+    const ended = Promise.all(senders.map((sender) => sender.ended));
+    const grace = new AbortController();
+    const expired = delay(graceMs, undefined, { signal: grace.signal }).catch(() => {});
+    await Promise.race([ended, expired]);
+    grace.abort();
+    for (const sender of senders) {
+      sender.tell(stopping);
+    }
+    await ended;
+  }
+
+  socket.on('message', (bytes, from) => void receive(bytes, from));
+  // A listening socket has no peer: what fails is one answer, and its client asks again.
+  socket.on('error', () => {});
+  return {
+    port: socket.address().port,
+    stop: (graceMs = 2000) => {
+      stopped ??= stop(graceMs);
+      return stopped;
+    },
+  };
+}
+
+async function listen(address: Ipv4, port: number): Promise<Socket> {
+  const socket = createSocket({ type: 'udp4', recvBufferSize: 1024 * 1024 });
+  try {
+    socket.bind({ address, port });
+    await once(socket, 'listening');
+    return socket;
+  } catch (error) {
+    socket.close();
+    const { code = 'unknown error' } = error as NodeJS.ErrnoException;
+    throw new AppError(
+      'tftp-cannot-listen',
+      `TFTP cannot listen on ${address} port ${port}: ${code}`,
+      listenHint(code, port),
+      { cause: error },
+    );
+  }
+}
+
+function listenHint(code: string, port: number): string {
+  if (code === 'EADDRINUSE') return `another TFTP server runs here: ss -lunp 'sport = :${port}'`;
+  if (code === 'EADDRNOTAVAIL') return 'no interface of this machine has that address: ip address';
+  if (code === 'EACCES') return 'ports below 1024 need CAP_NET_BIND_SERVICE';
+  return '';
+}
+
+/** A udp4 socket hears from IPv4 addresses only. */
+function clientAddress(from: RemoteInfo): Ipv4 {
+  return parseIpv4(from.address) as Ipv4;
+}
