@@ -1,0 +1,346 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Command } from 'commander';
+import { AppError } from '../errors.ts';
+import { type AcceleratorChoice, chooseAccelerator } from '../lab/accelerator.ts';
+import {
+  askGuest,
+  type GuestVerb,
+  isLabRunning,
+  type LabReport,
+  readReport,
+  takeLabDown,
+} from '../lab/control.ts';
+import type { LabPlan } from '../lab/lab.ts';
+import { type LabFolder, labFolder, prepareLabSite, prepareLabState } from '../lab/lab-folder.ts';
+import { ensureImage } from '../lab/lab-image.ts';
+import {
+  columns,
+  isSettled,
+  labRows,
+  renderChanges,
+  renderInvitation,
+  renderRow,
+} from '../lab/lab-view.ts';
+import { availableMemory, planMemory } from '../lab/memory-budget.ts';
+import { planNetwork } from '../lab/network-plan.ts';
+import { runSupervisor, startSupervisor, supervisorLog } from '../lab/supervisor.ts';
+import { defaultMemory, planGuests } from '../lab/vm-spec.ts';
+import { loadSite } from '../site/load-site.ts';
+import { type GlobalOptions, type RegisterCommand, say } from './command.ts';
+import { renderTable } from './table.ts';
+
+interface UpOptions {
+  readonly only?: string;
+  readonly spares: string;
+  readonly uefi?: string;
+  readonly memory: string;
+  readonly accel?: string;
+  readonly fresh?: boolean;
+  readonly detach?: boolean;
+}
+
+/** The lab that ships with rolecall. */
+const exampleSite = resolve(import.meta.dirname, '../../examples/lab');
+
+const rootOf = (globals: GlobalOptions) => join(globals.state, 'lab');
+
+/** Adds `lab`: the fleet in QEMU on this PC. */
+export const register: RegisterCommand = (program, globals) => {
+  const lab = program.command('lab').description('the fleet in QEMU on this PC');
+  lab
+    .command('up')
+    .description('start the boot server and guests on a private network, and watch them boot')
+    .option('--only <names>', 'start only these guests, separated by commas')
+    .option('--spares <n>', 'machines that no role file names', '1')
+    .option('--uefi <names>', 'guests with UEFI firmware; every second one by default')
+    .option('--memory <MiB>', 'memory of each guest', String(defaultMemory))
+    .option('--accel <kvm|tcg>', 'how guests run; KVM where a try shows that it boots, else TCG')
+    .option('--fresh', 'throw away edits of the last working copy of the site')
+    .option('--detach', 'leave the lab running when all machines have arrived')
+    .action((options: UpOptions) => up(globals(), options));
+  lab
+    .command('status')
+    .description('where each machine stands')
+    .option('--json', 'print JSON for other programs')
+    .action((options: { json?: boolean }) =>
+      status(globals(), globals().json || options.json === true),
+    );
+  lab
+    .command('console <node>')
+    .description(
+      'the serial console of a machine; Ctrl-] leaves; prints the log where not a terminal',
+    )
+    .action((node: string) => openConsole(globals(), node));
+  addGuestVerb(lab, globals, 'reboot', 'press the reset button of a machine');
+  addGuestVerb(lab, globals, 'kill', 'pull the plug of a machine');
+  addGuestVerb(lab, globals, 'start', 'switch a machine on');
+  lab
+    .command('down')
+    .description('end the lab, and whatever a crash has left of one')
+    .action(async () => {
+      const was = await takeLabDown(rootOf(globals()));
+      say(was ? 'the lab is down' : 'no lab was running');
+    });
+  lab
+    .command('supervise <folder>', { hidden: true })
+    .option('--attached')
+    .action((folder: string, options: { attached?: boolean }) =>
+      runSupervisor(folder, options.attached === true),
+    );
+};
+
+function addGuestVerb(
+  lab: Command,
+  globals: () => GlobalOptions,
+  verb: GuestVerb,
+  description: string,
+): void {
+  lab
+    .command(`${verb} <node>`)
+    .description(description)
+    .action((node: string) => askGuest(rootOf(globals()), verb, node));
+}
+
+async function up(globals: GlobalOptions, options: UpOptions): Promise<void> {
+  const folder = labFolder(rootOf(globals));
+  if (await isLabRunning(folder.root)) {
+    throw new AppError(
+      'lab-running',
+      'a lab is running',
+      'rolecall lab status, or: rolecall lab down',
+    );
+  }
+  await takeLabDown(folder.root);
+  const plan = await planLab(globals, options, folder);
+  const supervisor = await startSupervisor(folder.root, plan, options.detach !== true);
+  let interrupted = false;
+  const interrupt = () => {
+    interrupted = true;
+  };
+  process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
+  let exitCode: number | null | undefined;
+  void supervisor.ended.then((code) => {
+    exitCode = code ?? 1;
+  });
+  const isOver = () => interrupted || exitCode !== undefined;
+
+  const settled = await watch(folder, isOver);
+  if (settled) {
+    const state = ` --state ${globals.state}`;
+    say(`\n${renderInvitation(settled, folder, programName(), state)}`);
+    if (options.detach) return supervisor.release();
+    say('\nCtrl-C ends the lab.');
+    await watchChanges(folder, settled, isOver);
+  }
+  if (exitCode === undefined || interrupted) {
+    say('\ntaking the lab down');
+    await takeLabDown(folder.root);
+    return;
+  }
+  throw new AppError(
+    'lab-ended',
+    (await readFile(supervisorLog(folder.root), 'utf8').catch(() => '')).trim() ||
+      `the lab ended by itself with exit code ${exitCode}`,
+    `its log is ${supervisorLog(folder.root)}`,
+  );
+}
+
+async function planLab(
+  globals: GlobalOptions,
+  options: UpOptions,
+  folder: LabFolder,
+): Promise<LabPlan> {
+  const source = existsSync(join(globals.site, 'site.yaml')) ? globals.site : exampleSite;
+  if (source !== folder.site) {
+    const copy = await prepareLabSite(folder, source, options.fresh === true);
+    say(
+      copy === 'copied'
+        ? `site: ${folder.site}, a copy of ${source}`
+        : `site: ${folder.site}, with your edits; --fresh starts over from ${source}`,
+    );
+  }
+  const loaded = await loadSite(folder.site);
+  if (!loaded.ok) {
+    throw new AppError(
+      'invalid-site',
+      loaded.problems.map((p) => `${p.file}:${p.line}: ${p.message} (${p.hint})`).join('\n'),
+      `edit it in ${folder.site}`,
+    );
+  }
+  const site = loaded.value;
+  const names = (text: string | undefined) => text?.split(',').filter(Boolean);
+  const [only, uefi] = [names(options.only), names(options.uefi)];
+  const wanted = planGuests(site, {
+    spares: parseCount('--spares', options.spares, 0),
+    memory: parseCount('--memory', options.memory, 64),
+    ...(only ? { only } : {}),
+    ...(uefi ? { uefi } : {}),
+  });
+  const image = await ensureImage(globals.state, folder.site, say);
+  await prepareLabState(folder, globals.state);
+  const choice = await choose(options.accel, image.kernel);
+  say(`guests run under ${choice.accelerator.toUpperCase()}: ${choice.reason}`);
+  const available = await availableMemory();
+  const budget = planMemory(wanted, available, choice.accelerator);
+  if (budget.left.length > 0) {
+    const left = budget.left.map((g) => g.name).join(', ');
+    say(`not started: ${left}; all need ${budget.needed} MiB, and ${available} MiB are free`);
+  }
+  if (budget.fit.length === 0) {
+    throw new AppError('lab-memory', 'there is no memory for a single guest', 'free some memory');
+  }
+  return {
+    network: planNetwork(site, budget.fit),
+    guests: budget.fit,
+    accelerator: choice.accelerator,
+    ...(image.rom === undefined ? {} : { rom: image.rom }),
+    ports: 'known',
+  };
+}
+
+function choose(wanted: string | undefined, kernel: string): Promise<AcceleratorChoice> {
+  switch (wanted) {
+    case undefined:
+      return chooseAccelerator(kernel);
+    case 'kvm':
+    case 'tcg':
+      return Promise.resolve({ accelerator: wanted, reason: 'as you asked' });
+    default:
+      throw new AppError('usage', `--accel ${wanted} is unknown`, '--accel kvm, or --accel tcg');
+  }
+}
+
+/** A whole number from the command line, at least `least`. */
+function parseCount(option: string, text: string, least: number): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= least) return value;
+  throw new AppError('usage', `${option} ${text} is no number`, `a whole number from ${least} on`);
+}
+
+/** Shows stages until all machines have arrived; undefined where the lab ended first. */
+async function watch(folder: LabFolder, isOver: () => boolean): Promise<LabReport | undefined> {
+  const start = Date.now();
+  let before: LabReport | undefined;
+  let drawn = 0;
+  let step = '';
+  while (!isOver()) {
+    const report = await readReport(folder.root).catch(() => undefined);
+    if (report) {
+      if (report.step !== step) {
+        step = report.step;
+        if (report.phase === 'starting') say(step);
+      }
+      if (process.stdout.isTTY) {
+        drawn = redraw(report, drawn);
+      } else {
+        const seconds = ((Date.now() - start) / 1000).toFixed(1);
+        for (const line of renderChanges(before, report)) say(`${seconds.padStart(6)} s  ${line}`);
+      }
+      before = report;
+      if (isSettled(report)) return report;
+    }
+    await sleep(500);
+  }
+  return undefined;
+}
+
+/** Draws the table over the last one; gives back how many lines it has. */
+function redraw(report: LabReport, drawn: number): number {
+  const rows = labRows(report);
+  if (rows.length === 0) return drawn;
+  const text = renderTable(
+    columns,
+    rows.map((row) => renderRow(row, Date.now())),
+  );
+  // Cursor up, then clear to the end of the screen: ECMA-48 CUU and ED.
+  process.stdout.write(`${drawn > 0 ? `\x1b[${drawn}A\x1b[J` : ''}${text}\n`);
+  return text.split('\n').length;
+}
+
+async function watchChanges(
+  folder: LabFolder,
+  first: LabReport,
+  isOver: () => boolean,
+): Promise<void> {
+  let before = first;
+  let problem = '';
+  while (!isOver()) {
+    await sleep(500);
+    const report = await readReport(folder.root).catch(() => undefined);
+    if (!report) continue;
+    for (const line of renderChanges(before, report)) say(line);
+    if (report.problem !== problem) say(report.problem);
+    [before, problem] = [report, report.problem];
+  }
+}
+
+async function status(globals: GlobalOptions, json: boolean): Promise<void> {
+  const report = await readReport(rootOf(globals));
+  if (json) return say(JSON.stringify(report.rows, null, 2));
+  say(
+    renderTable(
+      columns,
+      labRows(report).map((row) => renderRow(row, Date.now())),
+    ),
+  );
+  if (report.problem) say(report.problem);
+}
+
+async function openConsole(globals: GlobalOptions, node: string): Promise<void> {
+  const folder = labFolder(rootOf(globals));
+  const report = await readReport(folder.root);
+  const row = report.rows.find((r) => r.name === node);
+  const guest = report.guests.find(
+    (g) => g.name === node || g.nics.some((nic) => row?.mac.includes(nic.mac)),
+  );
+  if (!guest) {
+    throw new AppError(
+      'lab-unknown-guest',
+      `the lab has no guest ${node}`,
+      `its machines are ${report.rows.map((r) => r.name).join(', ')}`,
+    );
+  }
+  const log = await readFile(join(folder.guest(guest.name), 'console.log'), 'utf8');
+  if (!process.stdin.isTTY || !process.stdout.isTTY) {
+    process.stdout.write(log);
+    return;
+  }
+  process.stdout.write(`${log.split('\n').slice(-20).join('\n')}`);
+  await joinTerminal(join(folder.guest(guest.name), 'console.sock'));
+}
+
+/** Joins the terminal to a serial console until Ctrl-] or the guest's end. */
+function joinTerminal(socketPath: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(socketPath);
+    const leave = () => {
+      process.stdin.setRawMode(false);
+      process.stdin.pause();
+      socket.destroy();
+      say('');
+      resolve();
+    };
+    socket.once('connect', () => {
+      process.stdin.setRawMode(true);
+      process.stdin.on('data', (bytes: Buffer) => {
+        if (bytes.includes(0x1d)) leave();
+        else socket.write(bytes);
+      });
+      socket.pipe(process.stdout, { end: false });
+      socket.once('close', leave);
+    });
+    socket.once('error', (error) =>
+      reject(new AppError('lab-console', `the console does not answer: ${error.message}`)),
+    );
+  });
+}
+
+/** How this program can be called again from where the operator stands. */
+function programName(): string {
+  const own = resolve(import.meta.dirname, '../../bin/rolecall');
+  return own === resolve('bin/rolecall') ? 'bin/rolecall' : own;
+}

@@ -1,0 +1,64 @@
+import { constants } from 'node:fs';
+import { access, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startProgram } from '../system/start-program.ts';
+import type { Accelerator } from './qemu-args.ts';
+
+/** How guests are run, and why so, for the operator to read. */
+export interface AcceleratorChoice {
+  readonly accelerator: Accelerator;
+  readonly reason: string;
+}
+
+/**
+ * KVM where it really boots a kernel, else TCG. `/dev/kvm` alone proves nothing: under some nested
+ * hypervisors firmware runs and a kernel hangs, so the image's own kernel is tried, without a root,
+ * until its panic says that it got that far. This try is a throw-away machine, not a guest of the lab.
+ */
+export async function chooseAccelerator(
+  kernel: string,
+  timeLimit = 10_000,
+): Promise<AcceleratorChoice> {
+  const usable = await access('/dev/kvm', constants.R_OK | constants.W_OK).then(
+    () => true,
+    () => false,
+  );
+  if (!usable) return { accelerator: 'tcg', reason: '/dev/kvm cannot be opened' };
+  const folder = await mkdtemp(join(tmpdir(), 'rolecall-kvm-'));
+  const serial = join(folder, 'serial.log');
+  const qemu = await startProgram(
+    'qemu-system-x86_64',
+    [
+      ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
+      ...['-machine', 'q35', '-accel', 'kvm', '-cpu', 'host', '-m', '512'],
+      ...['-serial', `file:${serial}`],
+      ...['-kernel', kernel, '-append', 'console=ttyS0 panic=-1'],
+    ],
+    { log: join(folder, 'qemu.log') },
+  );
+  try {
+    let ended = false;
+    void qemu.ended.then(() => {
+      ended = true;
+    });
+    for (const until = Date.now() + timeLimit; Date.now() < until; ) {
+      const said = await readFile(serial, 'latin1').catch(() => '');
+      if (/Kernel panic - not syncing: VFS|Unable to mount root fs/.test(said)) {
+        return { accelerator: 'kvm', reason: 'a kernel booted under KVM' };
+      }
+      if (ended) break;
+      await sleep(100);
+    }
+    return {
+      accelerator: 'tcg',
+      reason: ended
+        ? 'QEMU ended when it tried KVM'
+        : `no kernel booted under KVM within ${timeLimit / 1000} s`,
+    };
+  } finally {
+    await qemu.stop(0);
+    await rm(folder, { recursive: true, force: true });
+  }
+}

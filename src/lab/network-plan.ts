@@ -1,0 +1,79 @@
+import type { Ipv4 } from '../net/ipv4.ts';
+import type { Site } from '../site/site.ts';
+import type { VmSpec } from './vm-spec.ts';
+
+/** One Ethernet segment of the lab: a bridge inside the lab's own network namespace. */
+export interface LabBridge {
+  /** Interface name, at most 15 characters. */
+  readonly name: string;
+  /** Name of the site's network it plays. */
+  readonly network: string;
+  /** The boot server's address with its prefix length, where the network has one. */
+  readonly address?: string;
+}
+
+/** The cable from one network card of a guest to a bridge. */
+export interface LabTap {
+  readonly name: string;
+  readonly bridge: string;
+  readonly guest: string;
+  /** Which of the guest's cards, counted from 0. */
+  readonly nic: number;
+}
+
+export interface NetworkPlan {
+  readonly bridges: readonly LabBridge[];
+  readonly taps: readonly LabTap[];
+}
+
+/** Bridges for the site's networks and a tap for every card of every guest. */
+export function planNetwork(site: Site, guests: readonly VmSpec[]): NetworkPlan {
+  const bridges = [...site.networks.values()].map((network, i): LabBridge => {
+    const base = { name: `br${i}`, network: network.name };
+    return network.server === undefined
+      ? base
+      : { ...base, address: addressWithPrefix(network.server, network.subnet.prefix) };
+  });
+  return { bridges, taps: planTaps(bridges, guests) };
+}
+
+/** A tap for every card of the guests; numbers go on from `first`. */
+export function planTaps(
+  bridges: readonly LabBridge[],
+  guests: readonly VmSpec[],
+  first = 0,
+): readonly LabTap[] {
+  return guests
+    .flatMap((guest) => guest.nics.map((card, nic) => ({ guest: guest.name, card, nic })))
+    .map(({ guest, card, nic }, i) => ({
+      name: `tap${first + i}`,
+      bridge: bridges.find((b) => b.network === card.network)?.name ?? '',
+      guest,
+      nic,
+    }));
+}
+
+/**
+ * Lines for `ip -batch -`, run inside the namespace.
+ * No spanning tree and no forward delay: a port that listens for 30 s outlives a PXE ROM's patience.
+ * No multicast snooping: without a querier on the segment a snooping bridge stops forwarding VRRP.
+ */
+export function renderIpBatch(plan: NetworkPlan): string {
+  const lines = [
+    'link set lo up',
+    ...plan.bridges.flatMap((bridge) => [
+      `link add name ${bridge.name} type bridge stp_state 0 forward_delay 0 mcast_snooping 0`,
+      ...(bridge.address ? [`address add ${bridge.address} dev ${bridge.name}`] : []),
+      `link set ${bridge.name} up`,
+    ]),
+    ...plan.taps.flatMap((tap) => [
+      `tuntap add dev ${tap.name} mode tap`,
+      `link set ${tap.name} master ${tap.bridge} up`,
+    ]),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function addressWithPrefix(address: Ipv4, prefix: number): string {
+  return `${address}/${prefix}`;
+}

@@ -1,0 +1,96 @@
+import { spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type LabReport, removeRemains, startControl } from './control.ts';
+import type { HostPort } from './host-ports.ts';
+import { type Lab, type LabPlan, startLab } from './lab.ts';
+import { labFolder } from './lab-folder.ts';
+
+/** The process that keeps a lab. */
+export interface SupervisorProcess {
+  /** Resolves with its exit code when it has ended. */
+  readonly ended: Promise<number | null>;
+  /** Lets it live on without us. */
+  release(): void;
+}
+
+/** The file that takes the supervisor's own words. */
+export const supervisorLog = (root: string): string => join(root, 'supervisor.log');
+
+/**
+ * Starts the supervisor as a process of its own session, so that Ctrl-C reaches only who asked for it.
+ * Attached, it takes the lab down when this process ends, however it ends: it reads a pipe that we hold.
+ */
+export async function startSupervisor(
+  root: string,
+  plan: LabPlan,
+  attached: boolean,
+): Promise<SupervisorProcess> {
+  await writeFile(join(root, 'plan.json'), JSON.stringify(plan));
+  const main = new URL('../main.ts', import.meta.url).pathname;
+  const log = openSync(supervisorLog(root), 'w');
+  const child = spawn(
+    process.execPath,
+    [
+      '--disable-warning=ExperimentalWarning',
+      main,
+      ...['lab', 'supervise', root, ...(attached ? ['--attached'] : [])],
+    ],
+    { detached: true, stdio: [attached ? 'pipe' : 'ignore', log, log] },
+  );
+  closeSync(log);
+  const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  return { ended, release: () => child.unref() };
+}
+
+/** What the supervisor does: keeps the lab of the folder's plan up until it is told to end. */
+export async function runSupervisor(root: string, attached: boolean): Promise<void> {
+  const folder = labFolder(root);
+  const plan = JSON.parse(await readFile(join(root, 'plan.json'), 'utf8')) as LabPlan;
+  let phase: LabReport['phase'] = 'starting';
+  let step = '';
+  let problem = '';
+  let lab: Lab | undefined;
+  let tellEnd: () => void = () => {};
+  const toldToEnd = new Promise<void>((resolve) => {
+    tellEnd = resolve;
+  });
+  process.once('SIGTERM', tellEnd);
+  process.once('SIGINT', tellEnd);
+  if (attached) process.stdin.on('end', tellEnd).on('error', tellEnd).resume();
+
+  const control = await startControl(root, {
+    report: async () => {
+      const rows = (await lab?.status().catch(() => undefined)) ?? [];
+      const ports: Record<string, readonly HostPort[]> = {};
+      for (const { address } of rows) {
+        if (lab && address) ports[address] = await lab.ports(address);
+      }
+      const { guests } = plan;
+      return { phase, step, consoleUrl: lab?.consoleUrl ?? '', guests, rows, ports, problem };
+    },
+    guest: async (verb, node) => {
+      const guest = (await lab?.guestName(node)) ?? node;
+      await lab?.[verb](guest);
+    },
+    down: tellEnd,
+  });
+  try {
+    const starting = startLab(folder, plan, (text) => {
+      step = text;
+    });
+    lab = await starting;
+    phase = 'running';
+    void lab.server().ended.then(() => {
+      if (phase === 'running') problem = `the boot server has ended; see ${folder.serverLog}`;
+    });
+    await toldToEnd;
+  } finally {
+    phase = 'ending';
+    await lab?.stop();
+    control.closeAllConnections();
+    control.close();
+    await removeRemains(root);
+  }
+}

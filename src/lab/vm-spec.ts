@@ -1,0 +1,134 @@
+import { createHash } from 'node:crypto';
+import { spareName } from '../boot/identify-machine.ts';
+import { AppError } from '../errors.ts';
+import type { MacAddress } from '../net/mac.ts';
+import { parseMac } from '../net/mac.ts';
+import type { Site, SiteNode } from '../site/site.ts';
+
+/** One network card of a guest. */
+export interface VmNic {
+  readonly mac: MacAddress;
+  /** Name of the network whose bridge it is plugged into. */
+  readonly network: string;
+}
+
+/** The hardware of one guest: what a person would order, nothing of what it will become. */
+export interface VmSpec {
+  /** Name in the lab: the node's, or `spare-<digits of the MAC>`. */
+  readonly name: string;
+  readonly firmware: 'bios' | 'uefi';
+  /** MiB. */
+  readonly memory: number;
+  /** Virtual CPUs. */
+  readonly cpus: number;
+  /** QEMU's device name of the network cards. */
+  readonly nicModel: 'virtio-net-pci' | 'e1000' | 'e1000e';
+  /** The first one is the one to boot by. */
+  readonly nics: readonly VmNic[];
+  /** Lower case with dashes; what the firmware tells DHCP in option 97. */
+  readonly uuid: string;
+  /** SMBIOS serial number. */
+  readonly serial: string;
+}
+
+export interface GuestWishes {
+  /** Names of nodes and spares to start; all where absent. */
+  readonly only?: readonly string[];
+  /** How many machines that no role file names. */
+  readonly spares: number;
+  /** Names with UEFI firmware; every second guest where absent. */
+  readonly uefi?: readonly string[];
+  /** MiB of each guest. */
+  readonly memory: number;
+}
+
+/** 512 MiB carry the kernel, the root in RAM and a role; some of the first tries with less panicked. */
+export const defaultMemory = 512;
+
+/** The MAC of the nth spare, counted from 0: `52:54:00:77:00:99`, then `…:9a`. */
+export function spareMac(index: number): MacAddress {
+  return macFromText(`5254007700${(0x99 + index).toString(16).padStart(2, '0')}`);
+}
+
+/**
+ * The guests of a lab: one per node with a network card on a boot network, then the spares.
+ * Refuses names in the wishes that are no guest.
+ */
+export function planGuests(site: Site, wishes: GuestWishes): readonly VmSpec[] {
+  const boot = [...site.networks.values()].find((n) => n.server !== undefined);
+  if (!boot) {
+    throw new AppError(
+      'lab-no-boot-network',
+      'no network of the site has a boot server',
+      'give one network of site.yaml a `server:` address',
+    );
+  }
+  const candidates: { name: string; nics: readonly VmNic[]; node?: SiteNode }[] = [
+    ...[...site.nodes.values()]
+      .map((node) => ({ name: node.name, nics: nicsOf(site, node, boot.name), node }))
+      .filter((c) => c.nics.length > 0),
+    ...Array.from({ length: wishes.spares }, (_, i) => {
+      const mac = spareMac(i);
+      return { name: spareName(mac), nics: [{ mac, network: boot.name }] };
+    }),
+  ];
+  const unknown = [...(wishes.only ?? []), ...(wishes.uefi ?? [])].filter(
+    (name) => !candidates.some((c) => c.name === name),
+  );
+  if (unknown.length > 0) {
+    throw new AppError(
+      'lab-unknown-guest',
+      `the lab has no guest ${unknown.join(', ')}`,
+      `its guests are ${candidates.map((c) => c.name).join(', ')}`,
+    );
+  }
+  return candidates
+    .map(({ name, nics, node }, index): VmSpec => {
+      const uefi = wishes.uefi ? wishes.uefi.includes(name) : index % 2 === 1;
+      return {
+        name,
+        firmware: uefi ? 'uefi' : 'bios',
+        memory: wishes.memory,
+        cpus: 1,
+        nicModel: 'virtio-net-pci',
+        nics,
+        uuid: node?.id.uuid ?? uuidOf(name),
+        serial: node?.id.serial ?? `LAB-${name.toUpperCase()}`,
+      };
+    })
+    .filter((spec) => wishes.only === undefined || wishes.only.includes(spec.name));
+}
+
+/** The cards that the role file names, boot network first; a node known by UUID alone gets a made-up one. */
+function nicsOf(site: Site, node: SiteNode, bootNetwork: string): readonly VmNic[] {
+  const linked = node.links.flatMap((link) =>
+    link.macs.map((mac) => ({ mac, network: link.network })),
+  );
+  const rest = node.id.macs
+    .filter((mac) => !linked.some((nic) => nic.mac === mac))
+    .map((mac) => ({ mac, network: bootNetwork }));
+  const all = [...linked, ...rest];
+  if (all.length === 0) {
+    const digits = createHash('sha256').update(node.name).digest('hex').slice(0, 6);
+    return [{ mac: macFromText(`525400${digits}`), network: bootNetwork }];
+  }
+  const boots = (nic: VmNic) => site.networks.get(nic.network)?.server !== undefined;
+  return boots(all[0] ?? { mac: macFromText('525400000000'), network: '' })
+    ? all
+    : [...all.filter(boots), ...all.filter((nic) => !boots(nic))];
+}
+
+/** A UUID that is the same for a name on every run, so that a rebuilt lab has the same machines. */
+function uuidOf(name: string): string {
+  const hex = createHash('sha256').update(`rolecall lab ${name}`).digest('hex');
+  return [8, 12, 16, 20, 32]
+    .map((end, i, ends) => hex.slice(ends[i - 1] ?? 0, end))
+    .map((part, i) => (i === 2 ? `4${part.slice(1)}` : i === 3 ? `8${part.slice(1)}` : part))
+    .join('-');
+}
+
+function macFromText(text: string): MacAddress {
+  const mac = parseMac(text);
+  if (!mac) throw new AppError('lab-mac', `${text} is no Ethernet address`);
+  return mac;
+}

@@ -1,0 +1,76 @@
+import { existsSync } from 'node:fs';
+import { copyFile, mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AppError } from '../errors.ts';
+import { startProgram } from '../system/start-program.ts';
+import type { LabNetwork } from './network.ts';
+import { type Accelerator, renderQemuArgs, type VmPaths } from './qemu-args.ts';
+import { type QmpCommand, runQmp } from './qmp.ts';
+import type { VmSpec } from './vm-spec.ts';
+
+/** A guest that is switched on. */
+export interface RunningVm {
+  readonly spec: VmSpec;
+  readonly paths: VmPaths;
+  readonly pid: number;
+  /** Resolves when QEMU has ended, with its exit code or signal. */
+  readonly ended: Promise<string>;
+  qmp(command: QmpCommand): Promise<unknown>;
+  /** Pulls the plug. */
+  kill(): Promise<void>;
+}
+
+export interface VmSetting {
+  readonly network: LabNetwork;
+  /** Names of the taps of the guest's cards, in order. */
+  readonly taps: readonly string[];
+  readonly accelerator: Accelerator;
+  /** Network card ROM for BIOS guests; QEMU's own where absent. */
+  readonly rom?: string;
+  /** The guest's folder, made where it is not there. */
+  readonly folder: string;
+}
+
+/** Where Debian's ovmf package puts the firmware: 4 MiB flash, Secure Boot off. */
+const ovmf = {
+  code: '/usr/share/OVMF/OVMF_CODE_4M.fd',
+  vars: '/usr/share/OVMF/OVMF_VARS_4M.fd',
+};
+
+/** Paths in the guest's folder. */
+export function vmPaths(folder: string, spec: VmSpec, rom?: string): VmPaths {
+  return {
+    qmp: join(folder, 'qmp.sock'),
+    console: join(folder, 'console.sock'),
+    consoleLog: join(folder, 'console.log'),
+    ...(rom === undefined ? {} : { rom }),
+    ...(spec.firmware === 'uefi' ? { ovmfCode: ovmf.code, ovmfVars: join(folder, 'vars.fd') } : {}),
+  };
+}
+
+/** Switches a guest on, with fresh UEFI variables and an empty console log. */
+export async function startVm(spec: VmSpec, setting: VmSetting): Promise<RunningVm> {
+  const { folder, network } = setting;
+  await mkdir(folder, { recursive: true });
+  const paths = vmPaths(folder, spec, setting.rom);
+  if (paths.ovmfVars !== undefined) {
+    if (!existsSync(ovmf.code)) {
+      throw new AppError('lab-no-ovmf', 'no UEFI firmware for guests', 'apt-get install ovmf');
+    }
+    await copyFile(ovmf.vars, paths.ovmfVars);
+  }
+  for (const file of [paths.qmp, paths.console, paths.consoleLog]) await rm(file, { force: true });
+  const args = renderQemuArgs(spec, paths, setting.taps, setting.accelerator);
+  const log = join(folder, 'qemu.log');
+  const program = await startProgram(...network.inside('qemu-system-x86_64', args), { log });
+  return {
+    spec,
+    paths,
+    pid: program.pid,
+    ended: program.ended.then((end) => end.signal ?? `exit code ${end.exitCode}; see ${log}`),
+    qmp: (command) => runQmp(paths.qmp, command),
+    kill: async () => {
+      await program.stop(0);
+    },
+  };
+}
