@@ -1,0 +1,110 @@
+import { loaderPath } from '../boot/boot-paths.ts';
+import type { Ipv4 } from '../net/ipv4.ts';
+import { dhcpOption, packSubOptions, textBytes } from './dhcp-options.ts';
+import type { DhcpClient } from './identify-client.ts';
+import { scriptUrl } from './ipxe-script.ts';
+import { architectures } from './loader-by-client.ts';
+
+/** What a reply says about booting. */
+export type BootAnswer =
+  | {
+      readonly kind: 'boot';
+      /** For the BOOTP field and option 67: a TFTP name or a URL. */
+      readonly file: string;
+      readonly options: readonly (readonly [number, Uint8Array])[];
+    }
+  /** An operating system that only wants an address. */
+  | { readonly kind: 'nothing' }
+  | { readonly kind: 'none'; readonly reason: string };
+
+export interface BootFacts {
+  readonly serverAddress: Ipv4;
+  /** `http://10.77.0.1`, with a port where it is not 80. */
+  readonly httpServer: string;
+  /** Whether this iPXE is our own loader, though it does not say so. */
+  readonly isOurLoader: boolean;
+}
+
+/** What the client shall load next: a loader by its architecture, or, where it is our loader, the boot script. */
+export function bootAnswer(client: DhcpClient, facts: BootFacts): BootAnswer {
+  const server: [number, Uint8Array] = [dhcpOption.tftpServer, textBytes(facts.serverAddress)];
+  const named = (file: string): [number, Uint8Array] => [dhcpOption.bootFile, textBytes(file)];
+
+  if (client.via === 'rolecall' || (client.via === 'ipxe' && facts.isOurLoader)) {
+    const file = scriptUrl(facts.httpServer, client.mac);
+    return { kind: 'boot', file, options: [named(file), ipxeOptions()] };
+  }
+  if (client.via === 'os' && client.arch === undefined) return { kind: 'nothing' };
+
+  // A ROM too old to name its architecture is a BIOS one.
+  const arch = client.arch ?? 0;
+  const loader = architectures[arch]?.loader;
+  if (loader === undefined) {
+    return {
+      kind: 'none',
+      reason: `there is no loader for ${architectures[arch]?.name ?? `architecture ${arch}`}`,
+    };
+  }
+  const options = ipxeOptions(loaderScriptlet(scriptUrl(facts.httpServer, client.mac)));
+  switch (client.via) {
+    case 'http': {
+      const file = `${facts.httpServer}/${loaderPath(loader)}`;
+      // UEFI takes an offer for HTTP Boot only from who says so (UEFI 2.10 §24.7.3.1).
+      const says: [number, Uint8Array] = [dhcpOption.vendorClass, textBytes('HTTPClient')];
+      return { kind: 'boot', file, options: [named(file), says, options] };
+    }
+    case 'pxe': {
+      const file = loaderPath(loader);
+      return { kind: 'boot', file, options: [named(file), server, ...pxeOptions(), options] };
+    }
+    case 'ipxe':
+    case 'os': {
+      const file = loaderPath(loader);
+      return { kind: 'boot', file, options: [named(file), server, options] };
+    }
+  }
+}
+
+const discoveryControl = 6;
+const useBootFile = 8;
+
+/**
+ * "PXEClient" ends the firmware's wait for a proxyDHCP server. Alone it sends EDK2 to UDP port 4011;
+ * PXE_DISCOVERY_CONTROL with bit 3 (PXE 2.1 table 2-1) tells it to load the boot file of this reply instead.
+ */
+function pxeOptions(): readonly [number, Uint8Array][] {
+  const control = packSubOptions([[discoveryControl, Uint8Array.of(useBootFile)]]);
+  return [
+    [dhcpOption.vendorClass, textBytes('PXEClient')],
+    [dhcpOption.vendorSpecific, Buffer.concat([control, Uint8Array.of(dhcpOption.end)])],
+  ];
+}
+
+const noPxeDhcp = 0xb0;
+const scriptlet = 0x51;
+
+/** iPXE's own settings: `no-pxedhcp` ends its wait for a proxyDHCP server, the scriptlet is run at its start. */
+function ipxeOptions(line?: string): [number, Uint8Array] {
+  return [
+    dhcpOption.ipxe,
+    packSubOptions([
+      [noPxeDhcp, Uint8Array.of(1)],
+      ...(line === undefined ? [] : [[scriptlet, textBytes(line)] as const]),
+    ]),
+  ];
+}
+
+/**
+ * The line that our loader runs at its start, out of the acknowledgement that its firmware kept:
+ * with the firmware's address it fetches the boot script at once; else it asks DHCP by our name.
+ * At most 255 bytes. A script that fails or returns leaves nothing else to boot, so the machine restarts.
+ */
+export function loaderScriptlet(url: string): string {
+  return [
+    'set user-class rolecall',
+    `&& set u ${url}`,
+    `&& ifopen && chain \${u}`,
+    `|| dhcp && chain \${u}`,
+    '|| sleep 15 && reboot',
+  ].join(' ');
+}

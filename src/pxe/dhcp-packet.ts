@@ -1,0 +1,126 @@
+import { type Ipv4, ipv4FromNumber, ipv4ToNumber } from '../net/ipv4.ts';
+import {
+  type DhcpOptions,
+  dhcpOption,
+  packOptions,
+  parseOptions,
+  readText,
+} from './dhcp-options.ts';
+
+/** A DHCP message (RFC 2131 §2). */
+export interface DhcpPacket {
+  readonly op: 'request' | 'reply';
+  readonly htype: number;
+  readonly hlen: number;
+  readonly hops: number;
+  readonly xid: number;
+  /** Seconds since the client began, as it counts them. */
+  readonly secs: number;
+  /** Whether the client asks for replies by broadcast. */
+  readonly broadcast: boolean;
+  readonly ciaddr: Ipv4;
+  readonly yiaddr: Ipv4;
+  readonly siaddr: Ipv4;
+  readonly giaddr: Ipv4;
+  /** Sixteen bytes, of which `hlen` are the hardware address. */
+  readonly chaddr: Uint8Array;
+  readonly sname: string;
+  readonly file: string;
+  readonly options: DhcpOptions;
+}
+
+export type ParsedDhcpPacket =
+  | { readonly kind: 'packet'; readonly packet: DhcpPacket }
+  | { readonly kind: 'refusal'; readonly reason: string };
+
+/** 0.0.0.0, which in a DHCP header means "none". */
+export const noAddress: Ipv4 = ipv4FromNumber(0);
+
+const cookie = 0x63825363;
+const headerSize = 236;
+const snameSize = 64;
+const fileSize = 128;
+
+/** A BOOTP message has 300 bytes (RFC 951 §3); relays and old firmware drop shorter ones. */
+const leastSize = 300;
+
+/** What every client takes: a datagram of 576 bytes (RFC 2131 §2) less its IP and UDP headers. */
+export const defaultMaxBytes = 576 - 28;
+
+/** Reads a message; refuses with a reason what is short, has another cookie or cut-off options. Never throws. */
+export function parseDhcpPacket(bytes: Uint8Array): ParsedDhcpPacket {
+  if (bytes.length < headerSize + 4) return refusal(`${bytes.length} bytes are no DHCP message`);
+  const data = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const op = data.readUInt8(0);
+  if (op !== 1 && op !== 2) return refusal(`op ${op} is neither request nor reply`);
+  const hlen = data.readUInt8(2);
+  if (hlen > 16) return refusal(`a hardware address of ${hlen} bytes`);
+  if (data.readUInt32BE(headerSize) !== cookie) return refusal('the magic cookie is missing');
+
+  const sname = data.subarray(44, 44 + snameSize);
+  const file = data.subarray(108, 108 + fileSize);
+  const own = parseOptions([data.subarray(headerSize + 4)]);
+  if (!own.ok) return refusal(own.reason);
+  const overload = own.options.get(dhcpOption.overload)?.[0] ?? 0;
+  const parsed = overload
+    ? parseOptions([
+        data.subarray(headerSize + 4),
+        ...(overload & 1 ? [file] : []),
+        ...(overload & 2 ? [sname] : []),
+      ])
+    : own;
+  if (!parsed.ok) return refusal(parsed.reason);
+
+  const address = (at: number) => ipv4FromNumber(data.readUInt32BE(at));
+  return {
+    kind: 'packet',
+    packet: {
+      op: op === 1 ? 'request' : 'reply',
+      htype: data.readUInt8(1),
+      hlen,
+      hops: data.readUInt8(3),
+      xid: data.readUInt32BE(4),
+      secs: data.readUInt16BE(8),
+      broadcast: (data.readUInt16BE(10) & 0x8000) !== 0,
+      ciaddr: address(12),
+      yiaddr: address(16),
+      siaddr: address(20),
+      giaddr: address(24),
+      chaddr: Uint8Array.from(data.subarray(28, 44)),
+      sname: overload & 2 ? '' : (readText(sname) ?? ''),
+      file: overload & 1 ? '' : (readText(file) ?? ''),
+      options: parsed.options,
+    },
+  };
+}
+
+function refusal(reason: string): ParsedDhcpPacket {
+  return { kind: 'refusal', reason };
+}
+
+/**
+ * Packs a message into 300 to `maxBytes` bytes. Options that do not fit are left out, later ones first;
+ * a `file` or `sname` that is too long for its field stays out of it, and its option carries it.
+ */
+export function packDhcpPacket(packet: DhcpPacket, maxBytes: number = defaultMaxBytes): Uint8Array {
+  const header = Buffer.alloc(headerSize + 4);
+  header.writeUInt8(packet.op === 'request' ? 1 : 2, 0);
+  header.writeUInt8(packet.htype, 1);
+  header.writeUInt8(packet.hlen, 2);
+  header.writeUInt8(packet.hops, 3);
+  header.writeUInt32BE(packet.xid, 4);
+  header.writeUInt16BE(packet.secs, 8);
+  header.writeUInt16BE(packet.broadcast ? 0x8000 : 0, 10);
+  header.writeUInt32BE(ipv4ToNumber(packet.ciaddr), 12);
+  header.writeUInt32BE(ipv4ToNumber(packet.yiaddr), 16);
+  header.writeUInt32BE(ipv4ToNumber(packet.siaddr), 20);
+  header.writeUInt32BE(ipv4ToNumber(packet.giaddr), 24);
+  header.set(packet.chaddr.subarray(0, 16), 28);
+  // One byte of each field is the closing NUL that firmware relies on.
+  if (packet.sname.length < snameSize) header.write(packet.sname, 44, 'latin1');
+  if (packet.file.length < fileSize) header.write(packet.file, 108, 'latin1');
+  header.writeUInt32BE(cookie, headerSize);
+  const options = packOptions(packet.options, maxBytes - header.length);
+  const fill = Math.max(0, leastSize - header.length - options.length);
+  return Buffer.concat([header, options, Buffer.alloc(fill)]);
+}

@@ -1,0 +1,196 @@
+import { createSocket, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+import { identifyMachine, type MachineIdentity } from '../boot/identify-machine.ts';
+import { AppError } from '../errors.ts';
+import type { Ipv4 } from '../net/ipv4.ts';
+import type { MacAddress } from '../net/mac.ts';
+import type { Site } from '../site/site.ts';
+import type { Event, EventBody } from '../state/event.ts';
+import type { LeaseStore } from '../state/leases.ts';
+import { packDhcpPacket, parseDhcpPacket } from './dhcp-packet.ts';
+import { type DhcpDecision, decideDhcpReply, type LeaseChange } from './dhcp-reply.ts';
+import { createFirmwareSightings } from './firmware-sightings.ts';
+import { createHeldAddresses } from './held-addresses.ts';
+import { type DhcpClient, identifyClient } from './identify-client.ts';
+import type { DhcpPorts } from './reply-destination.ts';
+
+export interface DhcpServerInput {
+  /** The boot server's own address on the boot network; it names the network of site.yaml. */
+  readonly serverAddress: Ipv4;
+  /** `http://10.77.0.1`, with a port where it is not 80. */
+  readonly httpServer: string;
+  /** Asked for every message, so that a reloaded site counts from the next message on. */
+  readonly current: () => { readonly site: Site };
+  readonly leases: LeaseStore;
+  /** When the machine last fetched our loader, milliseconds since the epoch. */
+  readonly loaderFetchedAt: (mac: MacAddress) => number | undefined;
+  readonly onEvent: (event: EventBody & Pick<Event, 'machine' | 'node'>) => void;
+  /** What no event covers: unreadable messages, failures to send. */
+  readonly log: (line: string) => void;
+  /** 67 and 68 where left out; server port 0 takes any free one. */
+  readonly ports?: DhcpPorts;
+  readonly now?: () => number;
+}
+
+export interface DhcpServer {
+  readonly ports: DhcpPorts;
+  stop(): Promise<void>;
+}
+
+/**
+ * Answers DHCP in server mode on the segment of `serverAddress`; resolves when it listens.
+ * Fails with an AppError where the address or the port cannot be had, or site.yaml wants another mode.
+ */
+export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServer> {
+  requireServerMode(input.current().site, input.serverAddress);
+  const now = input.now ?? Date.now;
+  const asked = input.ports ?? { server: 67, client: 68 };
+  const held = createHeldAddresses();
+  const firmware = createFirmwareSightings();
+
+  // Bound to the address, this socket gets unicast, and a limited broadcast that it sends leaves by that
+  // address's interface; bound to every address, the other gets the broadcasts of clients without one.
+  const own = await bind(input.serverAddress, asked.server);
+  const ports = { server: own.address().port, client: asked.client };
+  const everyone = await bind('0.0.0.0', ports.server).catch(async (error: unknown) => {
+    await close(own);
+    throw error;
+  });
+  own.setBroadcast(true);
+
+  function decide(client: DhcpClient): DhcpDecision {
+    const { site } = input.current();
+    const at = now();
+    firmware.note(client, at);
+    return decideDhcpReply(client, {
+      site,
+      machine: identifyMachine(site, machineIdentity(client)),
+      serverAddress: input.serverAddress,
+      httpServer: input.httpServer,
+      leases: input.leases.all(),
+      holds: held.byAddress,
+      isOurLoader: firmware.isOurLoader(client.mac, input.loaderFetchedAt(client.mac), at),
+      ports,
+      now: at,
+    });
+  }
+
+  function apply(change: LeaseChange): void {
+    switch (change.kind) {
+      case 'hold':
+        held.hold(change.address, change.hold);
+        break;
+      case 'unhold':
+        held.release(change.mac);
+        break;
+      case 'put':
+        input.leases.put(change.lease);
+        break;
+      case 'delete':
+        input.leases.delete(change.mac);
+        break;
+    }
+  }
+
+  function receive(bytes: Uint8Array, sender: string): void {
+    const parsed = parseDhcpPacket(bytes);
+    const identified = parsed.kind === 'packet' ? identifyClient(parsed.packet) : parsed;
+    if (identified.kind === 'refusal') {
+      input.log(`dhcp: a message of ${sender} is not answered: ${identified.reason}`);
+      return;
+    }
+    const { client } = identified;
+    const decision = decide(client);
+    for (const change of decision.changes) apply(change);
+    if (decision.kind === 'reply') send(client, decision);
+    if (decision.event) {
+      input.onEvent({ machine: client.mac, node: decision.node, ...decision.event });
+    } else if (decision.kind === 'ignore') {
+      input.log(`dhcp: ${client.mac} ${decision.node}: ${decision.reason}`);
+    }
+  }
+
+  function send(client: DhcpClient, { packet, maxBytes, to }: DhcpDecision & { kind: 'reply' }) {
+    own.send(packDhcpPacket(packet, maxBytes), to.port, to.address, (error) => {
+      if (error) input.log(`dhcp: ${client.mac}: no reply to ${to.address}: ${error.message}`);
+    });
+  }
+
+  for (const socket of [own, everyone]) {
+    socket.on('message', (bytes, from) => {
+      // A lease that cannot be written is not acknowledged; the client asks again, and others are served.
+      try {
+        receive(bytes, from.address);
+      } catch (error) {
+        input.log(`dhcp: ${from.address}: ${error instanceof Error ? error.message : error}`);
+      }
+    });
+    socket.on('error', (error) => input.log(`dhcp: ${error.message}`));
+  }
+  return {
+    ports,
+    async stop() {
+      await Promise.all([close(own), close(everyone)]);
+    },
+  };
+}
+
+function machineIdentity(client: DhcpClient): MachineIdentity {
+  return {
+    mac: client.mac,
+    ...(client.uuid === undefined ? {} : { uuid: client.uuid }),
+    ...(client.relay?.port === undefined ? {} : { port: client.relay.port }),
+  };
+}
+
+function requireServerMode(site: Site, serverAddress: Ipv4): void {
+  const network = [...site.networks.values()].find((n) => n.server === serverAddress);
+  if (!network) {
+    throw new AppError(
+      'dhcp-no-network',
+      `no network of site.yaml has the server ${serverAddress}`,
+      `say server: ${serverAddress} in the network that this machine boots`,
+    );
+  }
+  if (network.dhcp === 'proxy') {
+    throw new AppError(
+      'dhcp-proxy-unsupported',
+      `site.yaml says dhcp: proxy for network ${network.name}, which this version does not do`,
+      'say dhcp: server, and turn the other DHCP server on that segment off',
+    );
+  }
+}
+
+async function bind(address: string, port: number): Promise<Socket> {
+  const socket = createSocket({ type: 'udp4', reuseAddr: true });
+  try {
+    socket.bind({ address, port, exclusive: true });
+    await once(socket, 'listening');
+    return socket;
+  } catch (error) {
+    socket.close();
+    throw bindFailed(address, port, error);
+  }
+}
+
+const bindHints: Readonly<Record<string, string>> = {
+  EACCES: 'run the server as root, or give it the capability CAP_NET_BIND_SERVICE',
+  EADDRINUSE: 'another DHCP server runs on this machine; find it with: ss -ulnp sport = 67',
+  EADDRNOTAVAIL: 'give the address to the interface on the boot segment, then start again',
+};
+
+function bindFailed(address: string, port: number, error: unknown): AppError {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return new AppError(
+    'dhcp-bind',
+    `DHCP cannot listen on ${address} port ${port}: ${error instanceof Error ? error.message : error}`,
+    bindHints[code] ?? '',
+    { cause: error },
+  );
+}
+
+async function close(socket: Socket): Promise<void> {
+  await new Promise<void>((done) => {
+    socket.close(() => done());
+  });
+}
