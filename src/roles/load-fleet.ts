@@ -1,7 +1,7 @@
 import { lstat, readFile, realpath } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import type { Problem, Result } from '../errors.ts';
-import { loadSite } from '../site/load-site.ts';
+import { type EditedTexts, loadSite } from '../site/load-site.ts';
 import { parseYaml, type YamlPlace } from '../site/yaml-file.ts';
 import { checkFleet, siteFilesOf } from './check-fleet.ts';
 import type { Fleet } from './fleet.ts';
@@ -10,13 +10,13 @@ import type { Role } from './role.ts';
 
 /**
  * The site of a folder with its roles, checked together: every problem of site, roles and the
- * parameters, or a fleet of which any node can be rendered.
+ * parameters, or a fleet of which any node can be rendered. `edited` shows what an edit would give.
  */
 export async function loadFleet(
   siteDir: string,
-  options: { readonly shippedRoles?: string } = {},
+  options: { readonly shippedRoles?: string; readonly edited?: EditedTexts } = {},
 ): Promise<Result<Fleet>> {
-  const loadedSite = await loadSite(siteDir);
+  const loadedSite = await loadSite(siteDir, options.edited);
   const loadedRoles = await loadRoles(siteDir, options.shippedRoles ?? shippedRolesDir);
   if (!loadedSite.ok || !loadedRoles.ok) {
     return {

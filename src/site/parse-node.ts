@@ -58,7 +58,7 @@ export function parseNode(
   const id = readId(found);
   const links = readLinks(place, found, id.nics, networks);
   const nics = id.nics.length > 0 ? id.nics : links.nics;
-  if (!found.id && !found.mac && links.nics.length === 0) {
+  if (!found.id && !found.mac && !found.address && links.nics.length === 0) {
     place.problem(
       'nothing says which machine this is',
       'add mac: 52:54:00:00:00:11, or id: with mac, uuid, serial or port',
@@ -228,6 +228,10 @@ function readShortLink(
     );
     return nothing;
   }
+  if (idNics.length === 0) {
+    place.problem('nothing says which NIC has the address', 'add mac: 52:54:00:00:00:11');
+    return nothing;
+  }
   if (!address || !networks) return nothing;
   const network = [...networks.networks.values()].find((n) => cidrContains(n.subnet, address));
   if (!network) {
@@ -302,7 +306,7 @@ function checkNics(
   idNics: readonly Nic[],
   linkCount: number,
 ): void {
-  if (!found.nic && (linkCount > 1 || idNics.length > 1)) {
+  if (!found.nic && (linkCount > 1 || idNics.length !== 1)) {
     place.problem(`nothing says which NIC is on ${place.name}`, 'add nic: 52:54:00:00:00:11');
   }
   if (found.bond && nics.length < 2) {

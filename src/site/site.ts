@@ -56,6 +56,7 @@ export interface SiteNode {
 /** One attachment of a node to a network. */
 export interface Link {
   readonly network: string;
+  /** At least one; more only with a bond. */
   readonly macs: readonly MacAddress[];
   readonly bond?: 'active-backup' | '802.3ad';
   readonly address: Ipv4;

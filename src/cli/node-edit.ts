@@ -1,0 +1,154 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { AppError } from '../errors.ts';
+import { type Ipv4, parseIpv4 } from '../net/ipv4.ts';
+import { type MacAddress, parseMac } from '../net/mac.ts';
+import { loadFleet } from '../roles/load-fleet.ts';
+import { describeEdit } from '../site/describe-edit.ts';
+import { suggestion } from '../site/did-you-mean.ts';
+import { renderNewRoleFile, setRole } from '../site/edit-role-file.ts';
+import type { EditedTexts } from '../site/load-site.ts';
+import { proposeAddress, proposeName } from '../site/propose-node.ts';
+import type { Network, Site } from '../site/site.ts';
+import { writeDurably } from '../system/durable-file.ts';
+import { type GlobalOptions, say } from './command.ts';
+import { renderProblems } from './render-problems.ts';
+
+/** Adds `set-role` and `add` to the `node` noun: both edit role files of the site folder. */
+export function registerNodeEdit(node: Command, globals: () => GlobalOptions): void {
+  node
+    .command('set-role <node> <role...>')
+    .description('give a node another role, or several; it takes effect when the node boots')
+    .option('--dry-run', 'show what would be written')
+    .action(async (name: string, roles: string[], options: { dryRun?: boolean }) => {
+      await setNodeRole(globals().site, name, roles, options.dryRun ?? false);
+    });
+  node
+    .command('add [name]')
+    .description('write the role file of a machine; name and address are proposed if not given')
+    .requiredOption('--mac <mac>', "the machine's MAC address")
+    .requiredOption('--role <role...>', 'what the machine is to be')
+    .option('--address <address>', 'its address; else the next free one outside the pool')
+    .option('--network <network>', 'the network it boots from; needed where there are several')
+    .option('--tag <tag...>', 'tags for selectors')
+    .option('--dry-run', 'show what would be written')
+    .action(async (name: string | undefined, options: AddOptions) => {
+      await addNode(globals().site, name, options);
+    });
+}
+
+interface AddOptions {
+  readonly mac: string;
+  readonly role: readonly string[];
+  readonly address?: string;
+  readonly network?: string;
+  readonly tag?: readonly string[];
+  readonly dryRun?: boolean;
+}
+
+async function setNodeRole(dir: string, name: string, roles: readonly string[], dryRun: boolean) {
+  const before = await validSite(dir);
+  const node = before.nodes.get(name);
+  if (!node) {
+    throw new AppError(
+      'usage',
+      `there is no node ${name}`,
+      suggestion(name, [...before.nodes.keys()], 'nodes are'),
+    );
+  }
+  const file = join(dir, node.file);
+  const text = setRole(await readFile(file, 'utf8'), roles);
+  const after = await validSite(dir, new Map([[node.file, text]]));
+  const was = node.roles.join(', ');
+  const is = roles.join(', ');
+  if (was === is) {
+    say(`${name} has role ${is} already`);
+    return;
+  }
+  for (const line of describeEdit(before, after)) say(line);
+  if (dryRun) {
+    say(`would write ${node.file}: role ${was} → ${is}\n\n${text.trimEnd()}`);
+    return;
+  }
+  await writeDurably(file, text);
+  say(`wrote ${node.file}: role ${was} → ${is}`);
+  say(`${name} keeps running as ${was} until it reboots; reboot it to make it ${is}`);
+}
+
+async function addNode(dir: string, given: string | undefined, options: AddOptions) {
+  const before = await validSite(dir);
+  const mac = readMacOption(options.mac);
+  const name = given ?? proposeName(before, options.role[0] ?? 'node');
+  if (before.nodes.has(name)) {
+    throw new AppError(
+      'usage',
+      `there is a node ${name} already`,
+      `rolecall node set-role ${name} ${options.role.join(' ')} changes its role`,
+    );
+  }
+  const address = readAddressOption(options.address) ?? freeAddress(before, options.network);
+  const file = `nodes/${name}.yaml`;
+  const text = renderNewRoleFile({
+    macs: [mac],
+    address,
+    roles: options.role,
+    tags: options.tag ?? [],
+  });
+  const after = await validSite(dir, new Map([[file, text]]));
+  const body = text.trimEnd().replaceAll(/^/gm, '  ');
+  for (const line of describeEdit(before, after)) say(line);
+  say(`${options.dryRun ? 'would write' : 'writing'} ${file}:\n\n${body}\n`);
+  if (options.dryRun) return;
+  await writeDurably(join(dir, file), text);
+  say(`${name} is ${options.role.join(', ')} at ${address} from its next boot`);
+  say('a spare that waits with this MAC reboots by itself; else switch the machine on');
+}
+
+/** The site with its roles checked, or its problems as one failure (`invalid-site`). */
+async function validSite(dir: string, edited: EditedTexts = new Map()): Promise<Site> {
+  const result = await loadFleet(dir, { edited });
+  if (result.ok) return result.value.site;
+  throw new AppError('invalid-site', `nothing is written:\n\n${renderProblems(result.problems)}`);
+}
+
+function readMacOption(text: string): MacAddress {
+  const mac = parseMac(text);
+  if (mac) return mac;
+  throw new AppError('usage', `${text} is no MAC address`, 'such as --mac 52:54:00:00:00:11');
+}
+
+function readAddressOption(text: string | undefined): Ipv4 | undefined {
+  if (text === undefined) return undefined;
+  const address = parseIpv4(text);
+  if (address) return address;
+  throw new AppError('usage', `${text} is no IPv4 address`, 'such as --address 10.77.0.11');
+}
+
+function freeAddress(site: Site, wanted: string | undefined): Ipv4 {
+  const network = chooseNetwork(site, wanted);
+  const address = proposeAddress(site, network);
+  if (address) return address;
+  throw new AppError('usage', `no address is free on network ${network.name}`, '--address …');
+}
+
+function chooseNetwork(site: Site, wanted: string | undefined): Network {
+  const boot = [...site.networks.values()].filter((network) => network.server);
+  const names = boot.map((network) => network.name);
+  if (wanted !== undefined) {
+    const network = boot.find((n) => n.name === wanted);
+    if (network) return network;
+    throw new AppError(
+      'usage',
+      `${wanted} is no network with a boot server`,
+      suggestion(wanted, names, 'there are'),
+    );
+  }
+  const [only, ...others] = boot;
+  if (only && others.length === 0) return only;
+  throw new AppError(
+    'usage',
+    'the site has several boot networks',
+    `--network ${names.join(' or ')}`,
+  );
+}
