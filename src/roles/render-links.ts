@@ -1,5 +1,5 @@
 import { formatCidr } from '../net/ipv4.ts';
-import type { Link, Network, Site, SiteNode } from '../site/site.ts';
+import { bootLink, type Link, type Network, type Site, type SiteNode } from '../site/site.ts';
 import { type OverlayFile, rootFile } from './overlay-file.ts';
 
 const dir = '/etc/systemd/network';
@@ -10,13 +10,14 @@ const dir = '/etc/systemd/network';
  */
 export function renderLinks(site: Site, node: SiteNode): readonly OverlayFile[] {
   if (node.links.length === 0) return [rootFile(`${dir}/10-dhcp.network`, dhcpNetwork)];
+  const boot = bootLink(site, node) ?? node.links[0];
   const bonds = node.links.filter((link) => link.bond !== undefined);
   return node.links.flatMap((link) => {
     const network = site.networks.get(link.network);
     if (!network) throw new Error(`no network ${link.network} in the site`);
     return link.bond === undefined
-      ? [rootFile(`${dir}/10-${link.network}.network`, plainNetwork(link, network))]
-      : bondFiles(link, link.bond, network, `bond${bonds.indexOf(link)}`);
+      ? [rootFile(`${dir}/10-${link.network}.network`, plainNetwork(link, network, boot))]
+      : bondFiles(link, link.bond, network, boot, `bond${bonds.indexOf(link)}`);
   });
 }
 
@@ -37,17 +38,19 @@ UseHostname=no
 SendHostname=no
 `;
 
-function plainNetwork(link: Link, network: Network): string {
+function plainNetwork(link: Link, network: Network, boot: Link | undefined): string {
   return `[Match]
 Type=ether
 Kind=!*
 MACAddress=${link.macs.join(' ')}
 
-${addressing(link, network)}`;
+${addressing(link, network, boot)}`;
 }
 
-function addressing(link: Link, network: Network): string {
+function addressing(link: Link, network: Network, boot: Link | undefined): string {
   return lines(
+    // A cable that is out elsewhere must not hold up what waits for the network.
+    link !== boot && '[Link]\nRequiredForOnline=no\n',
     '[Network]',
     `Address=${link.address}/${network.subnet.prefix}`,
     link.gateway && network.gateway !== undefined && `Gateway=${network.gateway}`,
@@ -63,6 +66,7 @@ function bondFiles(
   link: Link,
   mode: 'active-backup' | '802.3ad',
   network: Network,
+  boot: Link | undefined,
   name: string,
 ): readonly OverlayFile[] {
   const netdev = lines(
@@ -94,7 +98,7 @@ function bondFiles(
     rootFile(`${dir}/06-${name}-slaves.network`, slave),
     rootFile(
       `${dir}/10-${link.network}.network`,
-      `[Match]\nName=${name}\n\n${addressing(link, network)}`,
+      `[Match]\nName=${name}\n\n${addressing(link, network, boot)}`,
     ),
   ];
 }
