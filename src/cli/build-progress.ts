@@ -1,0 +1,59 @@
+import type { BuildEvent } from '../images/execute-build.ts';
+import { describeStep } from '../images/plan-build.ts';
+
+/** Shows a build to an operator. */
+export interface BuildProgress {
+  show(event: BuildEvent): void;
+  /** Takes the unfinished line away. */
+  end(): void;
+}
+
+/** One line that is rewritten on a terminal; one line at a step's start and end elsewhere. */
+export function createBuildProgress(
+  output: { readonly isTTY?: boolean; readonly columns?: number; write(text: string): unknown },
+  now: () => number,
+): BuildProgress {
+  const terminal = output.isTTY === true;
+  let status: { readonly head: string; text: string; readonly since: number } | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  const redraw = () => {
+    if (!status) return;
+    const seconds = Math.floor((now() - status.since) / 1000);
+    const line = `${status.head} ${seconds} s${status.text}`;
+    output.write(`\r\x1b[K${line.slice(0, (output.columns ?? 80) - 1)}`);
+  };
+  const end = () => {
+    clearInterval(timer);
+    timer = undefined;
+    if (status && terminal) output.write('\r\x1b[K');
+    status = undefined;
+  };
+  return {
+    end,
+    show: (event) => {
+      const head = `[${event.index}/${event.of}] ${describeStep(event.step)}`;
+      switch (event.kind) {
+        case 'step-started':
+          status = { head, text: '', since: now() };
+          if (terminal) {
+            redraw();
+            timer ??= setInterval(redraw, 1000);
+          } else output.write(`${head}\n`);
+          return;
+        case 'step-progress': {
+          const percent = event.done === undefined ? '' : ` ${Math.round(event.done * 100)} %`;
+          if (status) status.text = `${percent} ${event.text}`;
+          if (terminal) redraw();
+          else output.write(`${head}:${percent} ${event.text}\n`);
+          return;
+        }
+        case 'step-kept':
+          output.write(`${head}: unchanged\n`);
+          return;
+        case 'step-done':
+          end();
+          output.write(`${head}: done in ${event.seconds.toFixed(1)} s\n`);
+      }
+    },
+  };
+}

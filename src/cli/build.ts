@@ -1,0 +1,108 @@
+import { AppError, type Problem } from '../errors.ts';
+import { buildImage, type PlannedStep, previewBuild } from '../images/build-image.ts';
+import { loadImageDefinition } from '../images/load-image-definition.ts';
+import { describeStep } from '../images/plan-build.ts';
+import { loadRoles } from '../roles/load-roles.ts';
+import { createBuildProgress } from './build-progress.ts';
+import { type RegisterCommand, say } from './command.ts';
+import { renderTable } from './table.ts';
+
+interface BuildOptions {
+  readonly plan?: boolean;
+  readonly publish?: boolean;
+  readonly update?: boolean;
+  readonly architecture: string;
+  readonly mirror?: string;
+}
+
+export const register: RegisterCommand = (program, globals) => {
+  program
+    .command('build')
+    .description('build an image from Debian packages and store it')
+    .argument('[image]', 'name of the image', 'universal')
+    .option('--plan', 'show the steps, and which a build would not repeat; build nothing')
+    .option('--publish', 'let nodes boot it (the first build of an image does so anyway)')
+    .option('--update', 'look for newer packages')
+    .option('--architecture <name>', "Debian's word, such as amd64", hostArchitecture())
+    .option('--mirror <url>', "a Debian mirror instead of this machine's own")
+    .action(async (name: string, options: BuildOptions) => {
+      const { site, state, json } = globals();
+      const { architecture } = options;
+      if (architecture !== 'amd64' && architecture !== 'arm64') {
+        throw new AppError('usage', `no image is built for ${architecture}`, 'amd64 or arm64');
+      }
+      const [definition, roles] = await Promise.all([
+        loadImageDefinition(site, name),
+        loadRoles(site),
+      ]);
+      if (!definition.ok || !roles.ok) {
+        throw invalid([
+          ...(definition.ok ? [] : definition.problems),
+          ...(roles.ok ? [] : roles.problems),
+        ]);
+      }
+      const rolePackages = [...roles.value.values()].flatMap((role) => role.packages);
+      const about = { definition: definition.value, architecture, state, rolePackages } as const;
+      if (options.plan) {
+        const steps = await previewBuild(about);
+        say(json ? JSON.stringify(steps.map(planRow), null, 2) : renderPlan(steps));
+        return;
+      }
+      const start = Date.now();
+      const progress = createBuildProgress(process.stderr, Date.now);
+      const { image, built, published } = await buildImage({
+        ...about,
+        publish: options.publish ?? false,
+        update: options.update ?? false,
+        ...(options.mirror === undefined ? {} : { mirror: options.mirror }),
+        now: Date.now,
+        onEvent: json ? () => undefined : progress.show,
+      }).finally(progress.end);
+      if (json) {
+        say(
+          JSON.stringify([{ name, architecture, digest: image.digest, built, published }], null, 2),
+        );
+        return;
+      }
+      const seconds = ((Date.now() - start) / 1000).toFixed(1);
+      say(
+        built
+          ? `image ${name} ${image.digest} built in ${seconds} s`
+          : `image ${name} ${image.digest}: nothing changed, nothing to do (--update looks for newer packages)`,
+      );
+      if (published) say('published: nodes boot it from now on');
+      else if (built) say(`not published: rolecall image publish ${image.digest.slice(0, 12)}`);
+    });
+};
+
+function planRow({ step, kept }: PlannedStep) {
+  const { key, needs, kind } = step;
+  return { kind, what: describeStep(step), needs, key, kept };
+}
+
+function renderPlan(steps: readonly PlannedStep[]): string {
+  return renderTable(
+    ['step', 'output', 'what', 'needs'],
+    steps.map(({ step, kept }) => [
+      step.kind,
+      kept ? 'kept' : 'to do',
+      describeStep(step),
+      step.needs.join(' '),
+    ]),
+  );
+}
+
+/** Debian's word for this machine's processor. */
+export function hostArchitecture(): string {
+  return process.arch === 'x64' ? 'amd64' : process.arch;
+}
+
+function invalid(problems: readonly Problem[]): AppError {
+  return new AppError(
+    'invalid-site',
+    problems
+      .map((p) => `${p.file}:${p.line}: ${p.path ? `${p.path}: ` : ''}${p.message}`)
+      .join('\n'),
+    problems[0]?.hint ?? '',
+  );
+}

@@ -1,0 +1,134 @@
+import { AppError } from '../errors.ts';
+import {
+  type ImageListing,
+  type ImageStore,
+  openImageStore,
+  partsOf,
+} from '../images/image-store.ts';
+import { type RegisterCommand, say } from './command.ts';
+import { renderTable } from './table.ts';
+
+export const register: RegisterCommand = (program, globals) => {
+  const image = program.command('image').description('the images in the store');
+  const json = () => globals().json;
+  const store = () => openImageStore(globals().state);
+
+  image
+    .command('ls')
+    .description('list the images')
+    .action(async () => {
+      const rows = (await store().list()).map(rowOf);
+      if (json()) return say(JSON.stringify(rows, null, 2));
+      if (rows.length === 0) return say('no image yet: rolecall build');
+      say(
+        renderTable(
+          ['image', 'architecture', 'digest', 'tags', 'kernel', 'packages', 'root'],
+          rows.map((row) => [
+            row.name,
+            row.architecture,
+            row.digest.slice(0, 12),
+            row.tags.join(' '),
+            row.kernelVersion,
+            String(row.packages),
+            mebibytes(row.size.root),
+          ]),
+        ),
+      );
+    });
+
+  image
+    .command('show')
+    .description("show an image's parts")
+    .argument('<image>', 'name, or the first digits of its digest')
+    .action(async (word: string) => {
+      const found = await findImage(store(), word);
+      if (json()) return say(JSON.stringify([found], null, 2));
+      const row = rowOf(found);
+      say(`${row.name} ${row.architecture} (${found.manifest.suite})`);
+      say(`digest    ${row.digest}`);
+      say(`tags      ${row.tags.join(' ') || 'none'}`);
+      say(`kernel    ${row.kernelVersion}`);
+      say(`packages  ${row.packages}`);
+      say('');
+      say(
+        renderTable(
+          ['part', 'size', 'digest'],
+          partsOf(found.manifest).map(([part, blob]) => [part, mebibytes(blob.size), blob.digest]),
+        ),
+      );
+    });
+
+  image
+    .command('verify')
+    .description('read the stored images and compare every digest')
+    .argument('[image]', 'name, or the first digits of its digest; all by default')
+    .action(async (word: string | undefined) => {
+      const opened = store();
+      const images = word ? [await findImage(opened, word)] : await opened.list();
+      const damage = (await Promise.all(images.map((i) => opened.verify(i.digest)))).flat();
+      if (json()) say(JSON.stringify(damage, null, 2));
+      else if (damage.length === 0) say(`${images.length} images, every digest as it should be`);
+      if (damage.length === 0) return;
+      throw new AppError(
+        'damaged-image',
+        damage
+          .map((d) => `image ${d.image.slice(0, 12)}: ${d.part} ${d.digest} ${d.message}`)
+          .join('\n'),
+        'rolecall build stores missing parts anew; look for a failing disk',
+      );
+    });
+
+  image
+    .command('publish')
+    .description('let nodes boot this image from their next boot on')
+    .argument('<image>', 'name (its newest build), or the first digits of its digest')
+    .action(async (word: string) => {
+      const opened = store();
+      const found = await findImage(opened, word);
+      const damage = await opened.verify(found.digest);
+      if (damage.length > 0) {
+        throw new AppError(
+          'damaged-image',
+          `the image ${found.digest} is damaged: ${damage.map((d) => `${d.part} ${d.message}`).join(', ')}`,
+          'rolecall build',
+        );
+      }
+      await opened.tag(found.digest, 'published');
+      if (json()) return say(JSON.stringify([{ digest: found.digest, published: true }], null, 2));
+      say(`published: nodes boot ${found.manifest.name} ${found.digest.slice(0, 12)} from now on`);
+    });
+};
+
+/** The image whose digest begins so, or the newest build of that name. */
+async function findImage(store: ImageStore, word: string): Promise<ImageListing> {
+  const images = await store.list();
+  const named = images.filter((i) => i.manifest.name === word);
+  const found =
+    named.length > 0
+      ? named.filter((i) => named.length === 1 || i.tags.includes('built'))
+      : images.filter((i) => i.digest.startsWith(word));
+  const [only, ...more] = found;
+  if (only && more.length === 0) return only;
+  throw new AppError(
+    'no-such-image',
+    only ? `${word} may be any of ${found.length} images` : `no image ${word} in the store`,
+    'rolecall image ls',
+  );
+}
+
+function rowOf({ digest, manifest, tags }: ImageListing) {
+  const { name, architecture, kernelVersion, packages } = manifest;
+  return {
+    ...{ name, architecture, digest, tags, kernelVersion },
+    packages: Object.keys(packages).length,
+    size: {
+      kernel: manifest.kernel.size,
+      initramfs: manifest.initramfs.size,
+      root: manifest.root.size,
+    },
+  };
+}
+
+function mebibytes(bytes: number): string {
+  return `${(bytes / 1_048_576).toFixed(1)} MiB`;
+}

@@ -1,0 +1,21 @@
+import { assemble } from './assemble.ts';
+import { bootstrap } from './bootstrap.ts';
+import type { Executors } from './executor.ts';
+import { facts } from './facts.ts';
+import { initramfs } from './initramfs.ts';
+import { kernel } from './kernel.ts';
+import { loaders } from './loaders.ts';
+import { squash } from './squash.ts';
+import { trim } from './trim.ts';
+
+/** What really does each kind of step. */
+export const executors: Executors = {
+  assemble,
+  bootstrap,
+  facts,
+  initramfs,
+  kernel,
+  loaders,
+  squash,
+  trim,
+};

@@ -1,0 +1,13 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readImageFacts } from '../image-facts-of-root.ts';
+import { requireKernelVersion } from '../kernel-version.ts';
+import type { Executor } from './executor.ts';
+
+/** Reads out of the root what overlays must know of it, as `facts.json`. */
+export const facts: Executor<'facts'> = async (_step, context) => {
+  const root = join(context.input('trim'), 'root');
+  const kernelVersion = await requireKernelVersion(root);
+  const found = { ...(await readImageFacts(root)), kernelVersion };
+  await writeFile(join(context.output, 'facts.json'), JSON.stringify(found));
+};

@@ -1,0 +1,11 @@
+import { copyFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { requireKernelVersion } from '../kernel-version.ts';
+import type { Executor } from './executor.ts';
+
+/** Copies the kernel out of the root, as `kernel`. */
+export const kernel: Executor<'kernel'> = async (_step, context) => {
+  const root = join(context.input('bootstrap'), 'root');
+  const version = await requireKernelVersion(root);
+  await copyFile(join(root, 'boot', `vmlinuz-${version}`), join(context.output, 'kernel'));
+};
