@@ -82,19 +82,28 @@ export function planModules(index: ModuleIndex, wishes: ModuleWishes): readonly 
   return closureOf(index, [...wanted, ...named]);
 }
 
-/** The lines of modules.alias that lead to one of the modules, in their order. */
-export function selectAliases(index: ModuleIndex, paths: readonly string[]): readonly string[] {
+/** modules.alias with only what leads to one of the modules, in its order. */
+export function selectAliases(index: ModuleIndex, paths: readonly string[]): string {
   const names = new Set(paths.map(moduleName));
-  return index.aliases.filter(({ name }) => names.has(name)).map(({ line }) => line);
+  return index.aliases
+    .filter(({ name }) => names.has(name))
+    .map(({ line }) => `${line}\n`)
+    .join('');
 }
 
-/** modules.dep for the modules as they lie in the initramfs: uncompressed. */
+/** modules.dep with only the modules at these paths of the initramfs. */
 export function renderModulesDep(index: ModuleIndex, paths: readonly string[]): string {
-  const plain = (path: string) => path.replace(/\.ko\.\w+$/, '.ko');
-  return paths
-    .map((path) => [`${plain(path)}:`, ...(index.needs.get(path) ?? []).map(plain)].join(' '))
+  const wanted = new Set(paths);
+  return [...index.needs]
+    .filter(([path]) => wanted.has(initramfsPath(path)))
+    .map(([path, needs]) => [`${initramfsPath(path)}:`, ...needs.map(initramfsPath)].join(' '))
     .map((line) => `${line}\n`)
     .join('');
+}
+
+/** Where a module lies in the initramfs: as in the kernel's package, but never as `.ko.zst`. */
+export function initramfsPath(path: string): string {
+  return path.replace(/\.zst$/, '');
 }
 
 function closureOf(index: ModuleIndex, start: readonly string[]): readonly string[] {
