@@ -2,6 +2,7 @@ import type { Problem, Result } from '../errors.ts';
 import { warnings } from '../roles/check-fleet.ts';
 import type { Fleet } from '../roles/fleet.ts';
 import { loadFleet } from '../roles/load-fleet.ts';
+import { sortProblems } from '../site/parse-site.ts';
 import type { Site } from '../site/site.ts';
 import { type RegisterCommand, say } from './command.ts';
 import { count, renderProblems } from './render-problems.ts';
@@ -15,7 +16,7 @@ export const register: RegisterCommand = (program, globals) => {
     )
     .action(async () => {
       const { site: dir, json } = globals();
-      const result = await loadFleet(dir);
+      const result = inOrder(await loadFleet(dir));
       if (!result.ok) process.exitCode = 2;
       if (!json) {
         say(renderCheck(result));
@@ -27,6 +28,10 @@ export const register: RegisterCommand = (program, globals) => {
       if (warned.length > 0) process.stderr.write(`${renderWarnings(warned)}\n`);
     });
 };
+
+function inOrder(result: Result<Fleet>): Result<Fleet> {
+  return result.ok ? result : { ok: false, problems: sortProblems(result.problems) };
+}
 
 /** What `check` prints for people. */
 export function renderCheck(result: Result<Fleet>): string {

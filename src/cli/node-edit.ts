@@ -9,6 +9,7 @@ import { describeEdit } from '../site/describe-edit.ts';
 import { suggestion } from '../site/did-you-mean.ts';
 import { renderNewRoleFile, setRole } from '../site/edit-role-file.ts';
 import type { EditedTexts } from '../site/load-site.ts';
+import { sortProblems } from '../site/parse-site.ts';
 import { proposeAddress, proposeName } from '../site/propose-node.ts';
 import type { Network, Site } from '../site/site.ts';
 import { writeDurably } from '../system/durable-file.ts';
@@ -109,7 +110,10 @@ async function addNode(dir: string, given: string | undefined, options: AddOptio
 async function validSite(dir: string, edited: EditedTexts = new Map()): Promise<Site> {
   const result = await loadFleet(dir, { edited });
   if (result.ok) return result.value.site;
-  throw new AppError('invalid-site', `nothing is written:\n\n${renderProblems(result.problems)}`);
+  throw new AppError(
+    'invalid-site',
+    `nothing is written:\n\n${renderProblems(sortProblems(result.problems))}`,
+  );
 }
 
 function readMacOption(text: string): MacAddress {
