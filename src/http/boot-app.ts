@@ -9,6 +9,7 @@ import {
 } from '../boot/boot-paths.ts';
 import { type Digest, parseDigest } from '../digest.ts';
 import { parseMac } from '../net/mac.ts';
+import type { Metrics } from './metrics.ts';
 import { answerErrors, plain } from './plain-answers.ts';
 import { parseReport } from './report-body.ts';
 import { sendFile } from './send-file.ts';
@@ -17,11 +18,16 @@ import type { BootService, ScriptQuery, Sent } from './services.ts';
 /** The parameter of a route, in the same path functions that advertise it. */
 const digestPattern = ':digest' as Digest;
 
+export interface BootOptions {
+  readonly metrics?: Metrics;
+}
+
 /**
  * The app of the boot listener: loaders, boot scripts, image blobs, overlays, secrets, reports; nothing else.
  * It never redirects: UEFI HTTP Boot does not follow. Repeated slashes count as one.
  */
-export function createBootApp(service: BootService): Express {
+export function createBootApp(service: BootService, options: BootOptions = {}): Express {
+  const { metrics } = options;
   const app = express();
   app.disable('x-powered-by');
   // Entity tags are the digests; Express would hash every script anew.
@@ -33,6 +39,8 @@ export function createBootApp(service: BootService): Express {
     request.url = [path.replace(/\/{2,}/g, '/'), ...query].join('?');
     next();
   });
+
+  if (metrics) app.use(metrics.countRequests('boot'));
 
   app.get(`/${loaderFolder}/:file`, async (request, response) => {
     const name = request.params.file;
@@ -130,7 +138,9 @@ export function createBootApp(service: BootService): Express {
   ): Promise<void> {
     const outcome = await sendFile(request, response, file, etag ? { etag } : {});
     if (outcome.bytes > 0) {
-      service.sent?.({ what, name, ...outcome, from: clientAddress(request) });
+      const sent = { what, name, ...outcome, from: clientAddress(request) };
+      metrics?.sent(sent);
+      service.sent?.(sent);
     }
   }
 }

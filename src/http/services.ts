@@ -90,6 +90,9 @@ export interface ServerFacts {
   readonly startedAt: number;
 }
 
+/** What makes the console look again: something happened to a machine, or to the site on disk. */
+export type Change = { readonly kind: 'event'; readonly event: Event } | { readonly kind: 'site' };
+
 /** What the admin listener asks of the server behind it. */
 export interface AdminService {
   facts(): ServerFacts;
@@ -100,6 +103,6 @@ export interface AdminService {
   boots(name: string): readonly BootRecord[];
   /** undefined while the site on disk is the one that is served. */
   siteProblem(): SiteProblem | undefined;
-  /** Calls with each event as it happens; gives back what ends that. */
-  subscribe(listener: (event: Event) => void): () => void;
+  /** Calls with each change as it happens; gives back what ends that. */
+  subscribe(listener: (change: Change) => void): () => void;
 }

@@ -1,7 +1,6 @@
 import { chmodSync, rmSync } from 'node:fs';
-import { createServer, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { connect } from 'node:net';
+import { createServer, type RequestListener, type ServerResponse } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
 import { AppError } from '../errors.ts';
 
 export type ListenAddress =
@@ -20,7 +19,15 @@ export interface HttpServer {
  * Refuses an address in use or not ours with an AppError.
  */
 export async function startHttp(app: RequestListener, listen: ListenAddress): Promise<HttpServer> {
-  const server = createServer({ keepAliveTimeout: 15_000, requestTimeout: 60_000 }, app);
+  const answers = new Set<ServerResponse>();
+  const server = createServer(
+    { keepAliveTimeout: 15_000, requestTimeout: 60_000 },
+    (request, response) => {
+      answers.add(response);
+      response.on('close', () => answers.delete(response));
+      app(request, response);
+    },
+  );
   // A machine that was switched off during its download never closes its connection.
   server.setTimeout(120_000);
   server.on('connection', (socket) => {
@@ -38,12 +45,18 @@ export async function startHttp(app: RequestListener, listen: ListenAddress): Pr
     port: typeof address === 'object' ? ((address as AddressInfo | null)?.port ?? 0) : 0,
     async stop(grace = 5000) {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      for (const response of answers) if (isEndless(response)) response.end();
       server.closeIdleConnections();
       const timer = setTimeout(() => server.closeAllConnections(), grace);
       await closed;
       clearTimeout(timer);
     },
   };
+}
+
+/** Server-sent events end only when somebody ends them. */
+function isEndless(response: ServerResponse): boolean {
+  return String(response.getHeader('Content-Type')).startsWith('text/event-stream');
 }
 
 /** A socket file on which nobody answers is what a killed server left. */

@@ -22,6 +22,8 @@ export interface Run {
   readonly startedAt: number;
   /** Last sign of it. */
   readonly heardAt: number;
+  /** Whether its silence was noticed, and no sign came since. */
+  readonly silent: boolean;
   /** Why it failed; empty where it did not. */
   readonly reason: string;
   /** What to mind; empty where nothing. */
@@ -76,7 +78,7 @@ const earlierKept = 3;
 export function foldEvent(machines: Machines, event: Event): Machines {
   const before = machines.get(event.machine);
   const after = foldMachine(before, event);
-  return after === before || !after ? machines : new Map(machines).set(event.machine, after);
+  return after && after !== before ? new Map(machines).set(event.machine, after) : machines;
 }
 
 /** The machines after all these events. */
@@ -125,6 +127,7 @@ export function foldMachine(
     case 'refused':
       return before && change(before, { warning: event.reason });
     case 'silent':
+      return before && change(before, { silent: true });
     case 'role-changed':
       return before;
   }
@@ -140,7 +143,9 @@ function foldDhcp(
   before: MachineState | undefined,
   event: Of<'dhcp-offered'> | Of<'dhcp-acked'>,
 ): MachineState | undefined {
-  const stage = before?.run.stage;
+  // After a long pause the same question is another boot's.
+  const paused = before !== undefined && event.at - before.run.heardAt > stalledAfter;
+  const stage = paused ? undefined : before?.run.stage;
   switch (event.via) {
     case 'os':
       return before;
@@ -198,6 +203,7 @@ function begin(before: MachineState | undefined, event: Event, stage: RunStage):
     since: event.at,
     startedAt: event.at,
     heardAt: event.at,
+    silent: false,
     reason: '',
     warning: '',
     steps: [{ stage, at: event.at }],
@@ -219,30 +225,45 @@ function advance(before: MachineState, event: Event, stage: RunStage): MachineSt
     stage,
     since: event.at,
     heardAt: event.at,
+    silent: false,
     reason: '',
     steps: [...run.steps, { stage, at: event.at }].slice(-20),
   });
 }
 
 function heard(before: MachineState, event: Event): MachineState {
-  return change(before, { heardAt: event.at });
+  return change(before, { heardAt: event.at, silent: false });
 }
 
 function change(before: MachineState, facts: Partial<Run>): MachineState {
   return { ...before, run: { ...before.run, ...facts } };
 }
 
-/** Seconds from the firmware's first question to `ready`; undefined before that, and where the start was not seen. */
-export function bootSeconds(run: Run): number | undefined {
-  const first = run.steps[0];
-  const ready = run.steps.find((s) => s.stage === 'ready');
-  return first?.stage === 'dhcp' && ready ? (ready.at - first.at) / 1000 : undefined;
-}
-
 /** Whether nothing was heard of a run for too long. */
 export function isSilent(run: Run, look: Look): boolean {
+  if (run.silent) return true;
   const patience = run.stage === 'ready' || run.stage === 'failed' ? silentAfter : stalledAfter;
   return look.now - Math.max(run.heardAt, look.listeningSince) > patience;
+}
+
+/** Machines that have fallen silent and whose silence no event tells of yet. */
+export function newlySilent(machines: Machines, look: Look): readonly MachineState[] {
+  return [...machines.values()].filter((m) => !m.run.silent && isSilent(m.run, look));
+}
+
+/** The machines with reports that the log does not keep: when each boot was last heard of. */
+export function rememberReports(
+  machines: Machines,
+  lastReportAt: (bootId: string) => number | null,
+): Machines {
+  const after = new Map(machines);
+  for (const [mac, state] of machines) {
+    const heardAt = state.run.bootId === '' ? null : lastReportAt(state.run.bootId);
+    if (heardAt !== null && heardAt > state.run.heardAt) {
+      after.set(mac, change(state, { heardAt }));
+    }
+  }
+  return after;
 }
 
 /**

@@ -1,0 +1,94 @@
+import { z } from 'zod';
+
+/** Shapes of the API's answers; the OpenAPI file is made of them and the tests hold the answers against them. */
+
+const digest = z
+  .string()
+  .regex(/^([0-9a-f]{64})?$/)
+  .describe('SHA-256, or empty where there is none');
+const time = z.string().describe('ISO 8601 in UTC, or empty where it never happened');
+const milliseconds = z.number().int().describe('milliseconds since the epoch');
+
+export const runStages = [
+  'dhcp',
+  'loader',
+  'script',
+  'kernel',
+  'root',
+  'overlay',
+  'ready',
+  'failed',
+] as const;
+
+export const stages = ['absent', ...runStages, 'silent'] as const;
+
+export const nodeStatusSchema = z.strictObject({
+  name: z.string(),
+  role: z
+    .array(z.string())
+    .describe('roles it runs; before its first boot, those of its role file'),
+  mac: z.array(z.string()),
+  address: z.string(),
+  stage: z.enum(stages),
+  since: time,
+  bootSet: digest,
+  image: digest,
+  reason: z.string().describe('why it failed or what to mind; empty where nothing'),
+});
+
+const hardwareSchema = z.strictObject({
+  cpu: z.string(),
+  cpus: z.number().int(),
+  memory: z.number().int().describe('MiB'),
+  disks: z.array(z.strictObject({ name: z.string(), bytes: z.number(), model: z.string() })),
+  nics: z.array(z.strictObject({ name: z.string(), mac: z.string(), driver: z.string() })),
+  serial: z.string(),
+  uuid: z.string(),
+  product: z.string(),
+  firmware: z.enum(['bios', 'uefi']),
+});
+
+export const nodeDetailSchema = nodeStatusSchema.extend({
+  spare: z.boolean().describe('whether no role file names it'),
+  reached: z.enum(stages).describe('the stage before it failed or fell silent'),
+  steps: z.array(z.strictObject({ stage: z.enum(runStages), at: time })),
+  lastSeen: time,
+  bootId: z.string(),
+  nextRole: z.array(z.string()).optional().describe('roles after its next boot, where they differ'),
+  hardware: hardwareSchema.optional(),
+});
+
+export const eventSchema = z
+  .looseObject({ at: milliseconds, machine: z.string(), node: z.string(), kind: z.string() })
+  .describe('one step of one machine; the fields beyond these depend on its kind');
+
+export const loggedEventSchema = z.strictObject({ id: z.number().int(), event: eventSchema });
+
+export const bootSchema = z.strictObject({
+  bootId: z.string(),
+  machine: z.string(),
+  node: z.string(),
+  address: z.string(),
+  createdAt: time,
+  secretsFetchedAt: time,
+  lastReportAt: time,
+  lastStage: z.string(),
+  bootSet: z
+    .looseObject({ digest, node: z.string(), roles: z.array(z.string()), image: digest })
+    .describe('the immutable set: blobs by digest and size, kernel arguments'),
+});
+
+export const healthSchema = z.strictObject({
+  status: z
+    .enum(['ok', 'degraded'])
+    .describe('degraded while the site on disk is not the one served'),
+  version: z.string(),
+  site: z.string(),
+  generation: z.number().int(),
+  startedAt: time,
+  problem: z.string().describe('why it is degraded; empty where it is not'),
+});
+
+export const errorSchema = z.strictObject({
+  error: z.strictObject({ code: z.string(), message: z.string(), hint: z.string() }),
+});
