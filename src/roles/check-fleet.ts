@@ -38,10 +38,17 @@ export function checkFleet(fleet: Fleet): readonly Problem[] {
   return distinct(problems);
 }
 
-/** What keeps nodes from being rendered onto this image: packages, units or accounts it lacks. */
-export function checkAgainstImage(fleet: Fleet, facts: ImageFacts): readonly Problem[] {
+/**
+ * What keeps nodes from being rendered onto this image: packages, units or accounts it lacks.
+ * Looks at the site's nodes, or at others such as a spare.
+ */
+export function checkAgainstImage(
+  fleet: Fleet,
+  facts: ImageFacts,
+  nodes: Iterable<SiteNode> = fleet.site.nodes.values(),
+): readonly Problem[] {
   return distinct(
-    [...fleet.site.nodes.values()].flatMap((node) => {
+    [...nodes].flatMap((node) => {
       const rendered = renderOverlay({ fleet, node, facts });
       return rendered.ok ? [] : rendered.problems;
     }),

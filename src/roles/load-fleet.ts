@@ -1,8 +1,8 @@
-import { lstat, readFile, realpath } from 'node:fs/promises';
-import { join, sep } from 'node:path';
-import type { Problem, Result } from '../errors.ts';
+import { readFile } from 'node:fs/promises';
+import { AppError, type Problem, type Result } from '../errors.ts';
 import { type EditedTexts, loadSite } from '../site/load-site.ts';
 import { parseYaml, type YamlPlace } from '../site/yaml-file.ts';
+import { openRootedFolder } from '../system/rooted-folder.ts';
 import { checkFleet, siteFilesOf } from './check-fleet.ts';
 import type { Fleet } from './fleet.ts';
 import { loadRoles, shippedRolesDir } from './load-roles.ts';
@@ -16,7 +16,8 @@ export async function loadFleet(
   siteDir: string,
   options: { readonly shippedRoles?: string; readonly edited?: EditedTexts } = {},
 ): Promise<Result<Fleet>> {
-  const loadedSite = await loadSite(siteDir, options.edited);
+  const edited: EditedTexts = options.edited ?? new Map();
+  const loadedSite = await loadSite(siteDir, edited);
   const loadedRoles = await loadRoles(siteDir, options.shippedRoles ?? shippedRolesDir);
   if (!loadedSite.ok || !loadedRoles.ok) {
     return {
@@ -32,25 +33,29 @@ export async function loadFleet(
   const problems: Problem[] = [];
   const siteTexts = new Map<string, string>();
   for (const path of siteFilesOf(site, roles)) {
-    const text = await readSiteText(siteDir, path);
+    const text = await readSiteText(siteDir, path, edited);
     if (typeof text === 'string') siteTexts.set(path, text);
   }
   const fleet = { site, roles, sources: await readSources(roles), siteTexts };
   problems.push(...checkFleet(fleet));
   return problems.length === 0
     ? { ok: true, value: fleet }
-    : { ok: false, problems: await withLines(siteDir, problems) };
+    : { ok: false, problems: await withLines(siteDir, problems, edited) };
 }
 
-/** The text of a file in the site; undefined where there is none or it lies outside. */
-async function readSiteText(siteDir: string, path: string): Promise<string | undefined> {
+/** The text of a file in the site; undefined where there is none or it may not be read. */
+async function readSiteText(
+  siteDir: string,
+  path: string,
+  edited: EditedTexts,
+): Promise<string | undefined> {
+  const text = edited.get(path);
+  if (text !== undefined) return text;
   try {
-    const root = await realpath(siteDir);
-    const real = await realpath(join(root, path));
-    if (!real.startsWith(root + sep) || !(await lstat(real)).isFile()) return undefined;
-    return await readFile(real, 'utf8');
+    const folder = await openRootedFolder(siteDir);
+    return (await folder.read(path))?.toString('utf8');
   } catch (error) {
-    if (error instanceof Error && 'code' in error) return undefined;
+    if (error instanceof AppError) return undefined;
     throw error;
   }
 }
@@ -80,11 +85,12 @@ function asText(bytes: Uint8Array): string | undefined {
 async function withLines(
   siteDir: string,
   problems: readonly Problem[],
+  edited: EditedTexts,
 ): Promise<readonly Problem[]> {
   const places = new Map<string, YamlPlace | undefined>();
   for (const { file, line } of problems) {
     if (line !== 0 || file === '' || places.has(file)) continue;
-    const text = await readSiteText(siteDir, file);
+    const text = await readSiteText(siteDir, file, edited);
     places.set(file, text === undefined ? undefined : parseYaml(file, text, []));
   }
   return problems.map((problem) => {

@@ -16,7 +16,7 @@ import { parseUnitInstall } from './unit-file.ts';
 
 export interface RenderInput {
   readonly fleet: Fleet;
-  /** A node of the site, or a machine that no role file names as {@link spareNode} makes it. */
+  /** A node of the site, or a spare, as {@link spareNode} makes it. */
   readonly node: SiteNode;
   readonly facts: ImageFacts;
 }
