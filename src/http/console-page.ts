@@ -49,8 +49,9 @@ export interface ConsolePage {
   /** Nodes by what they need of the operator, those with a count. */
   readonly counts: readonly {
     readonly tone: Tone;
-    readonly label: string;
     readonly count: number;
+    /** Id of the first of them. */
+    readonly first: string;
   }[];
   readonly summary: string;
   readonly nodes: readonly NodeRow[];
@@ -107,22 +108,31 @@ export interface SpareCard extends NodeRow {
 /** The page as values, before any HTML. */
 export function describePage({ facts, nodes, problem, now }: ConsoleLook): ConsolePage {
   const role = commonRole(nodes);
-  const named = nodes.filter((n) => !n.spare);
-  const counts = tones.map((tone) => ({
-    tone,
-    label: tone,
-    count: nodes.filter((n) => toneOf(n.stage) === tone).length,
-  }));
+  const all = nodes.toSorted(
+    (a, b) => Number(a.spare) - Number(b.spare) || byNumber(a.name, b.name),
+  );
+  const named = all.filter((n) => !n.spare);
+  const counts = tones.flatMap((tone) => {
+    const some = all.filter((n) => toneOf(n.stage) === tone);
+    return some[0] ? [{ tone, count: some.length, first: idOf(some[0]) }] : [];
+  });
   return {
     site: facts.site,
     version: facts.version,
     generation: facts.generation,
-    counts: counts.filter((c) => c.count > 0),
-    summary: `${plural(named.length, 'node')}, ${plural(nodes.length - named.length, 'spare')}`,
+    counts,
+    summary: `${plural(named.length, 'node')}, ${plural(all.length - named.length, 'spare')}`,
     nodes: named.map((n) => describeNode(n, now)),
-    spares: nodes.filter((n) => n.spare).map((n) => describeSpare(n, now, role)),
+    spares: all.filter((n) => n.spare).map((n) => describeSpare(n, now, role)),
     problem: problem && { message: problem.message, lines: problem.problems.map(describeProblem) },
   };
+}
+
+/** web2 stands before web10. */
+const byNumber = new Intl.Collator('en', { numeric: true }).compare;
+
+function idOf(node: NodeDetail): string {
+  return `node-${node.name}`;
 }
 
 const tones: readonly Tone[] = ['failed', 'silent', 'booting', 'ready', 'absent'];
@@ -142,7 +152,7 @@ function toneOf(stage: Stage): Tone {
 function describeNode(node: NodeDetail, now: number): NodeRow {
   const reached = steps.indexOf(node.reached as (typeof steps)[number]);
   const row = {
-    id: `node-${node.name}`,
+    id: idOf(node),
     name: node.name,
     roles: node.role.join(', '),
     nextRoles: node.nextRole?.join(', ') ?? '',
