@@ -22,11 +22,13 @@ export function digestOfValue(value: unknown): Digest {
   return digestOf(canonicalJson(value));
 }
 
-/** JSON with the keys of every object sorted; refuses nothing that JSON.stringify takes. */
+/** JSON with the keys of every object sorted, a Map as its entries in their order. */
 export function canonicalJson(value: unknown): string {
   return JSON.stringify(value, (_key, v: unknown) =>
-    v !== null && typeof v === 'object' && !Array.isArray(v)
-      ? Object.fromEntries(Object.entries(v).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : v,
+    v instanceof Map
+      ? [...v]
+      : v !== null && typeof v === 'object' && !Array.isArray(v)
+        ? Object.fromEntries(Object.entries(v).sort(([a], [b]) => (a < b ? -1 : 1)))
+        : v,
   );
 }

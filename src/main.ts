@@ -7,16 +7,16 @@ import { AppError } from './errors.ts';
 
 /** `/var/lib/rolecall` for root, the XDG state folder for users. */
 function defaultState(): string {
-  if (process.env['ROLECALL_STATE']) return process.env['ROLECALL_STATE'];
+  if (process.env.ROLECALL_STATE) return process.env.ROLECALL_STATE;
   if (process.getuid?.() === 0) return '/var/lib/rolecall';
-  return join(process.env['XDG_STATE_HOME'] ?? join(homedir(), '.local/state'), 'rolecall');
+  return join(process.env.XDG_STATE_HOME ?? join(homedir(), '.local/state'), 'rolecall');
 }
 
 const program = new Command('rolecall')
   .description(
     'One image for every server. A small role file says what each machine is;\nat power-on it asks the network, and becomes it.',
   )
-  .option('--site <dir>', 'the site folder', process.env['ROLECALL_SITE'] ?? '.')
+  .option('--site <dir>', 'the site folder', process.env.ROLECALL_SITE ?? '.')
   .option('--state <dir>', "the server's own folder", defaultState())
   .option('--json', 'print JSON for other programs')
   .showHelpAfterError('(rolecall --help lists the commands)')

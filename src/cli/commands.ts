@@ -1,6 +1,9 @@
 import { register as build } from './build.ts';
+import { register as check } from './check.ts';
 import type { RegisterCommand } from './command.ts';
 import { register as image } from './image.ts';
+import { register as lab } from './lab.ts';
+import { register as serve } from './serve.ts';
 
 /** Every noun of the command line, in the order in which help lists them. */
-export const commands: readonly RegisterCommand[] = [build, image];
+export const commands: readonly RegisterCommand[] = [check, build, image, serve, lab];

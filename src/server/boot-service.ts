@@ -1,0 +1,174 @@
+import { randomBytes } from 'node:crypto';
+import { stat } from 'node:fs/promises';
+import { identifyMachine } from '../boot/identify-machine.ts';
+import type { BootInstance } from '../boot/kernel-args.ts';
+import { type BootPlan, planBoot } from '../boot/plan-boot.ts';
+import type { Digest } from '../digest.ts';
+import type { BootService, ScriptQuery, ServedFile } from '../http/services.ts';
+import type { ImageStore } from '../images/image-store.ts';
+import type { Ipv4 } from '../net/ipv4.ts';
+import { renderBootScript, renderRefusalScript, scriptUrl } from '../pxe/ipxe-script.ts';
+import { packOverlay } from '../roles/pack-overlay.ts';
+import type { BootRecord } from '../state/boots.ts';
+import type { EventBody } from '../state/event.ts';
+import { ensureSecrets } from '../state/secrets.ts';
+import type { State } from '../state/state.ts';
+import type { Generation } from './generation.ts';
+import type { Journal } from './journal.ts';
+
+export interface BootServiceParts {
+  readonly stateDir: string;
+  readonly state: State;
+  readonly images: ImageStore;
+  readonly journal: Journal;
+  /** The generation in use; another one from one call to the next. */
+  readonly generation: () => Generation;
+  /** `http://10.77.0.1`, as the machine at that address reaches this server. */
+  readonly serverUrl: (from: string) => string;
+  readonly now: () => number;
+}
+
+/** What the boot listener serves: scripts, blobs, overlays, secrets, and the answers to reports. */
+export function createBootService(parts: BootServiceParts): BootService {
+  const { state, images, journal, generation, now } = parts;
+
+  async function script(query: ScriptQuery, from: string) {
+    const leased = state.leases.get(query.mac)?.address;
+    const plan = planBoot(generation().fleet.site, query, leased);
+    const refuse = (reason: string, node: string) => {
+      journal.add({ machine: query.mac, node, kind: 'refused', reason });
+      return {
+        status: 200,
+        body: renderRefusalScript(reason, scriptUrl(parts.serverUrl(from), query.mac)),
+      };
+    };
+    if (plan.kind === 'refuse') return refuse(plan.reason, '');
+    const prepared = await generation().bootSet(plan.node);
+    if (!prepared.ok) return refuse(prepared.reason, plan.node.name);
+    const set = prepared.set;
+    const boot: BootInstance = {
+      bootId: randomBytes(16).toString('hex'),
+      token: randomBytes(32).toString('hex'),
+      mac: query.mac,
+      server: parts.serverUrl(from),
+      ...(plan.address ? { address: plan.address } : {}),
+    };
+    const address = addressOf(plan, from);
+    state.boots.record({
+      bootId: boot.bootId,
+      machine: query.mac,
+      node: set.node,
+      set,
+      token: boot.token,
+      createdAt: now(),
+      address,
+    });
+    journal.add({
+      machine: query.mac,
+      node: set.node,
+      kind: 'script-sent',
+      bootId: boot.bootId,
+      bootSet: set.digest,
+      image: set.image,
+      roles: set.roles,
+      address,
+    });
+    return { status: 200, body: renderBootScript(set, boot) };
+  }
+
+  async function servedFile(path: string): Promise<ServedFile | undefined> {
+    const found = await stat(path).catch(() => undefined);
+    return found?.isFile() ? { path, size: found.size } : undefined;
+  }
+
+  function note(record: BootRecord, body: EventBody): void {
+    journal.add({ machine: record.machine, node: record.node, ...body });
+  }
+
+  /** Of which machine a request from this address is. */
+  function bootFrom(address: string): BootRecord | undefined {
+    return state.boots.latestAt(address);
+  }
+
+  return {
+    script,
+    async loader(fileName) {
+      const blob = generation().loaders[fileName];
+      return blob && servedFile(images.blobPath(blob.digest));
+    },
+    blob: (digest) => servedFile(images.blobPath(digest)),
+    overlay: async (digest) => state.overlays.file(digest),
+    async secrets(bootId, token, from) {
+      const record = state.boots.get(bootId);
+      if (!record) return { kind: 'unknown' };
+      const kind = state.boots.useToken(bootId, token, now());
+      if (kind !== 'ok') {
+        const reason =
+          kind === 'used'
+            ? `the secrets of its boot were asked for a second time, by ${from}`
+            : `${from} asked for the secrets of its boot with a wrong token`;
+        note(record, { kind: 'refused', reason });
+        return { kind };
+      }
+      const files = await ensureSecrets(parts.stateDir, record.node);
+      const tar = (await packOverlay(files)).bytes;
+      note(record, { kind: 'blob-sent', what: 'secrets', bytes: tar.byteLength });
+      return { kind: 'sent', tar };
+    },
+    async report(bootId, report, _from) {
+      const record = state.boots.get(bootId);
+      if (!record) return undefined;
+      if (report.stage === 'hardware') {
+        note(record, { kind: 'hardware', hardware: report.hardware });
+        return { action: 'none' };
+      }
+      if (report.stage === 'warning') {
+        note(record, { kind: 'warning', reason: report.reason });
+        return { action: 'none' };
+      }
+      state.boots.reported(bootId, report.stage, now());
+      note(record, {
+        kind: 'stage',
+        bootId,
+        stage: report.stage,
+        reason: report.reason,
+        uptime: report.uptime,
+      });
+      const isUp =
+        report.stage !== 'kernel' && report.stage !== 'root' && report.stage !== 'overlay';
+      return { action: isUp && isNamedSpare(record) ? 'reboot' : 'none' };
+    },
+    sent({ what, name, bytes, from }) {
+      const record = bootFrom(from);
+      if (!record) return;
+      if (what === 'loader') {
+        note(record, { kind: 'loader-sent', file: name, bytes, via: 'http' });
+        return;
+      }
+      const part = partOf(record, name as Digest);
+      if (part) note(record, { kind: 'blob-sent', what: part, bytes });
+    },
+  };
+
+  /** A machine that waits as a spare and that a role file names by now. */
+  function isNamedSpare(record: BootRecord): boolean {
+    if (!record.set.roles.includes('spare')) return false;
+    const hardware = journal.machines().get(record.machine)?.hardware;
+    const machine = identifyMachine(generation().fleet.site, {
+      mac: record.machine,
+      ...(hardware?.uuid ? { uuid: hardware.uuid.toLowerCase() } : {}),
+      ...(hardware?.serial ? { serial: hardware.serial } : {}),
+    });
+    return machine.kind === 'node';
+  }
+}
+
+function addressOf(plan: BootPlan & { kind: 'boot' }, from: string): Ipv4 {
+  return plan.address?.address ?? (from as Ipv4);
+}
+
+function partOf(record: BootRecord, digest: Digest) {
+  const { kernel, initramfs, root, overlay } = record.set;
+  const parts = { kernel, initramfs, root, overlay } as const;
+  return (Object.keys(parts) as (keyof typeof parts)[]).find((k) => parts[k].digest === digest);
+}

@@ -1,0 +1,124 @@
+import { type BootSet, createBootSet } from '../boot/boot-set.ts';
+import type { Blob, ImageManifest } from '../boot/image-manifest.ts';
+import { kernelArguments } from '../boot/kernel-args.ts';
+import { canonicalJson, type Digest, digestOf } from '../digest.ts';
+import type { ImageStore, StoredImage } from '../images/image-store.ts';
+import { type Fleet, rolesOf } from '../roles/fleet.ts';
+import { packOverlay } from '../roles/pack-overlay.ts';
+import { renderOverlay } from '../roles/render-overlay.ts';
+import type { SiteNode } from '../site/site.ts';
+import type { OverlayStore } from '../state/overlays.ts';
+
+/** A node's boot set, or why it gets none. */
+export type PreparedSet =
+  | { readonly ok: true; readonly set: BootSet }
+  | { readonly ok: false; readonly reason: string };
+
+/** What the server serves between one accepted edit of the site and the next: all nodes switch together. */
+export interface Generation {
+  readonly number: number;
+  readonly fleet: Fleet;
+  /** Loaders of the published image by file name. */
+  readonly loaders: Readonly<Record<string, Blob>>;
+  /** By node name; a node whose image lacks a package is here with the reason. */
+  readonly sets: ReadonlyMap<string, PreparedSet>;
+  /** The boot set of a node of the site, or of a spare, which is prepared when it asks. */
+  bootSet(node: SiteNode): Promise<PreparedSet>;
+  /** Overlays that this generation may name. */
+  overlays(): ReadonlySet<Digest>;
+}
+
+export interface GenerationParts {
+  readonly number: number;
+  readonly fleet: Fleet;
+  readonly images: ImageStore;
+  readonly overlays: OverlayStore;
+}
+
+/** The architecture of every image there is so far. */
+const architecture = 'amd64';
+
+/** Renders and packs every node's overlay; on disk when this resolves. */
+export async function prepareGeneration(parts: GenerationParts): Promise<Generation> {
+  const { fleet, images, overlays } = parts;
+  const resolved = new Map<string, StoredImage | undefined>();
+  for (const name of new Set([
+    'universal',
+    ...[...fleet.site.nodes.values()].map((n) => n.image),
+  ])) {
+    resolved.set(name, await images.resolve(name, architecture));
+  }
+  const kept = new Map<string, Promise<PreparedSet>>();
+
+  function bootSet(node: SiteNode): Promise<PreparedSet> {
+    const known = kept.get(node.name);
+    if (known) return known;
+    const image = resolved.get(node.image);
+    const prepared = image
+      ? prepareSet(fleet, node, image, overlays)
+      : Promise.resolve<PreparedSet>({
+          ok: false,
+          reason: `there is no published image ${node.image}; type: rolecall build ${node.image} --publish`,
+        });
+    kept.set(node.name, prepared);
+    return prepared;
+  }
+
+  const sets = new Map<string, PreparedSet>();
+  for (const node of fleet.site.nodes.values()) sets.set(node.name, await bootSet(node));
+  const digests = new Set<Digest>();
+  return {
+    number: parts.number,
+    fleet,
+    loaders: resolved.get('universal')?.manifest.loaders ?? {},
+    sets,
+    async bootSet(node) {
+      const prepared = await bootSet(node);
+      if (prepared.ok) digests.add(prepared.set.overlay.digest);
+      return prepared;
+    },
+    overlays() {
+      for (const prepared of sets.values())
+        if (prepared.ok) digests.add(prepared.set.overlay.digest);
+      return digests;
+    },
+  };
+}
+
+/** Whether both serve the same boot sets and loaders to the same machines. */
+export function isSameGeneration(a: Generation, b: Generation): boolean {
+  return describeGeneration(a) === describeGeneration(b);
+}
+
+function describeGeneration({ fleet, loaders, sets }: Generation): string {
+  const outcomes = [...sets].map(([name, set]) => [name, set.ok ? set.set.digest : set.reason]);
+  // A spare's boot set is made only when it asks; what it is made of counts all the same.
+  const sources = [...fleet.sources].map(([path, content]) => [path, digestOf(content)]);
+  return canonicalJson({ site: fleet.site, roles: fleet.roles, sources, loaders, outcomes });
+}
+
+async function prepareSet(
+  fleet: Fleet,
+  node: SiteNode,
+  image: StoredImage,
+  overlays: OverlayStore,
+): Promise<PreparedSet> {
+  const manifest: ImageManifest = image.manifest;
+  const rendered = renderOverlay({ fleet, node, facts: manifest });
+  if (!rendered.ok) {
+    const reasons = rendered.problems.map((p) => (p.hint ? `${p.message} (${p.hint})` : p.message));
+    return { ok: false, reason: reasons.join('\n') };
+  }
+  const overlay = overlays.put((await packOverlay(rendered.files)).bytes);
+  const set = createBootSet({
+    node: node.name,
+    roles: node.roles,
+    image: image.digest,
+    kernel: manifest.kernel,
+    initramfs: manifest.initramfs,
+    root: manifest.root,
+    overlay,
+    arguments: kernelArguments(node, rolesOf(fleet, node)),
+  });
+  return { ok: true, set };
+}

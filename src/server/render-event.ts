@@ -1,0 +1,38 @@
+import type { Event } from '../state/event.ts';
+
+/** One line for an operator's log: time, machine, node, then what happened. */
+export function renderEvent(event: Event): string {
+  const time = new Date(event.at).toISOString().slice(11, 23);
+  return `${time} ${event.machine} ${(event.node || '-').padEnd(12)} ${describe(event)}`;
+}
+
+function describe(event: Event): string {
+  switch (event.kind) {
+    case 'dhcp-offered':
+      return `offered ${event.address} to ${event.client}`;
+    case 'dhcp-acked':
+      return `acknowledged ${event.address} to ${event.client}`;
+    case 'dhcp-refused':
+      return `refused by DHCP: ${event.reason}`;
+    case 'loader-sent':
+      return `loader ${event.file}, ${event.bytes} bytes over ${event.via.toUpperCase()}`;
+    case 'script-sent':
+      return `script: ${event.roles.join(', ')}, boot set ${event.bootSet.slice(0, 12)}`;
+    case 'blob-sent':
+      return `${event.what}, ${event.bytes} bytes`;
+    case 'stage':
+      return `${event.stage} at ${event.uptime.toFixed(1)} s${event.reason ? `: ${event.reason}` : ''}`;
+    case 'hardware': {
+      const { cpus, memory, disks, nics, product } = event.hardware;
+      return `hardware: ${product}, ${cpus} CPUs, ${memory} MiB, ${disks.length} disks, ${nics.length} NICs`;
+    }
+    case 'silent':
+      return 'silent: no report for 30 s';
+    case 'warning':
+      return `warning: ${event.reason}`;
+    case 'refused':
+      return `refused: ${event.reason}`;
+    case 'role-changed':
+      return `role file says ${event.to.join(', ')} (was ${event.from.join(', ')}); reboot it to become that`;
+  }
+}

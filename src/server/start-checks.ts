@@ -1,0 +1,84 @@
+import { networkInterfaces } from 'node:os';
+import type { Problem } from '../errors.ts';
+import type { ImageStore } from '../images/image-store.ts';
+import type { Ipv4 } from '../net/ipv4.ts';
+import { loaderFiles } from '../pxe/loader-by-client.ts';
+import type { Network, Site } from '../site/site.ts';
+import type { Generation } from './generation.ts';
+
+/** A problem that belongs to no file. */
+export function problemOf(message: string, hint: string): Problem {
+  return { file: '', line: 0, path: '', message, hint };
+}
+
+/** A network on which this server answers DHCP. */
+export interface ServedNetwork extends Network {
+  readonly server: Ipv4;
+}
+
+/** The networks whose machines boot from here by this server's own DHCP. */
+export function servedNetworks(site: Site): readonly ServedNetwork[] {
+  return [...site.networks.values()].filter(
+    (network): network is ServedNetwork =>
+      network.server !== undefined && network.dhcp === 'server',
+  );
+}
+
+/** What this machine lacks to serve the site; every problem at once. */
+export function checkHost(site: Site): readonly Problem[] {
+  const own = new Set(
+    Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map((a) => a.address)),
+  );
+  const served = servedNetworks(site);
+  const problems = served
+    .filter((network) => !own.has(network.server))
+    .map((network) =>
+      problemOf(
+        `network ${network.name}: this machine does not have the address ${network.server}`,
+        `ip address add ${network.server}/${network.subnet.prefix} dev INTERFACE, or correct server: in site.yaml`,
+      ),
+    );
+  if (served.length === 0) {
+    problems.push(
+      problemOf(
+        'no network of site.yaml has a server: and dhcp: server, so no machine could boot',
+        "give the boot network server: <this machine's address>",
+      ),
+    );
+  }
+  if (served.length > 1) {
+    problems.push(
+      problemOf(
+        `networks ${served.map((n) => n.name).join(', ')}: this version answers DHCP on one network only`,
+        'say dhcp: off for the others',
+      ),
+    );
+  }
+  return problems;
+}
+
+/** What is missing of images and boot sets; a node without a boot set is a problem too. */
+export async function checkImages(
+  generation: Generation,
+  images: ImageStore,
+): Promise<readonly Problem[]> {
+  const problems: Problem[] = [];
+  for (const [node, prepared] of generation.sets) {
+    if (!prepared.ok) problems.push(problemOf(`node ${node}: ${prepared.reason}`, ''));
+  }
+  const published = await images.resolve('universal', 'amd64');
+  if (!published) {
+    return [problemOf('there is no published image universal', 'rolecall build --publish')];
+  }
+  for (const file of loaderFiles) {
+    if (!generation.loaders[file]) {
+      problems.push(
+        problemOf(`the image universal has no loader ${file}`, 'rolecall build --publish'),
+      );
+    }
+  }
+  for (const damage of await images.verify(published.digest)) {
+    problems.push(problemOf(`the image universal: ${damage.message}`, 'rolecall build --publish'));
+  }
+  return problems;
+}
