@@ -30,6 +30,7 @@ import { planNetwork } from '../lab/network-plan.ts';
 import { runSupervisor, startSupervisor, supervisorLog } from '../lab/supervisor.ts';
 import { defaultMemory, planGuests } from '../lab/vm-spec.ts';
 import { loadSite } from '../site/load-site.ts';
+import { createBuildProgress } from './build-progress.ts';
 import { type GlobalOptions, type RegisterCommand, say } from './command.ts';
 import { renderTable } from './table.ts';
 
@@ -180,7 +181,8 @@ async function planLab(
     ...(only ? { only } : {}),
     ...(uefi ? { uefi } : {}),
   });
-  const image = await ensureImage(globals.state, folder.site, say);
+  const progress = createBuildProgress(process.stderr, Date.now);
+  const image = await ensureImage(globals.state, folder.site, progress.show).finally(progress.end);
   await prepareLabState(folder, globals.state);
   const choice = await choose(options.accel, image.kernel);
   say(`guests run under ${choice.accelerator.toUpperCase()}: ${choice.reason}`);

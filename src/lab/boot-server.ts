@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '../errors.ts';
+import type { MacAddress } from '../net/mac.ts';
 import type { Event, NodeStatus } from '../state/event.ts';
 import { startProgram } from '../system/start-program.ts';
 import { askJson } from './ask-json.ts';
@@ -36,7 +37,8 @@ export async function startBootServer(setting: BootServerSetting): Promise<LabBo
       '--disable-warning=ExperimentalWarning',
       main,
       ...['--site', setting.site, '--state', setting.state],
-      'serve',
+      // A listener on the namespace's loopback would reach nobody; the unix socket reaches the host.
+      ...['serve', '--no-admin'],
     ]),
     { log: setting.log },
   );
@@ -66,9 +68,14 @@ export async function fetchStatus(adminSocket: string): Promise<readonly NodeSta
   return (await askJson(adminSocket, 'GET', '/api/v1/nodes')) as NodeStatus[];
 }
 
-/** The events kept of all machines, oldest first. */
-export async function fetchEvents(adminSocket: string): Promise<readonly Event[]> {
-  return (await askJson(adminSocket, 'GET', '/api/v1/events?limit=10000')) as Event[];
+/** The events kept of one machine, oldest first. */
+export async function fetchEvents(
+  adminSocket: string,
+  machine: MacAddress,
+): Promise<readonly Event[]> {
+  const path = `/api/v1/events?machine=${machine}`;
+  const logged = (await askJson(adminSocket, 'GET', path)) as { event: Event }[];
+  return logged.map(({ event }) => event);
 }
 
 /** Connects to the console and the API. */

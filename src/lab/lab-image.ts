@@ -1,8 +1,14 @@
 import { AppError } from '../errors.ts';
+import { buildImage } from '../images/build-image.ts';
+import type { BuildEvent } from '../images/execute-build.ts';
 import { openImageStore } from '../images/image-store.ts';
+import { loadImageDefinition } from '../images/load-image-definition.ts';
+import { loadRoles } from '../roles/load-roles.ts';
 
 /** Files of the published image that the lab itself needs; absolute. */
 export interface LabImage {
+  /** Its digest. */
+  readonly image: string;
   readonly kernel: string;
   /** iPXE as a network card's ROM; undefined where the image brings none. */
   readonly rom?: string;
@@ -11,19 +17,42 @@ export interface LabImage {
 /** Name, among the image's loaders, of the ROM that BIOS guests' network cards get. */
 const labRom = 'lab/pxe-virtio.rom';
 
-/** The published image `universal` of the state folder; built and published first where there is none. */
+/**
+ * The image `universal` for this site, built and published in the state folder where it is not yet.
+ * Does no work where nothing has changed since it was built.
+ */
 export async function ensureImage(
   state: string,
-  _site: string,
-  _say: (line: string) => void,
+  site: string,
+  onEvent: (event: BuildEvent) => void,
 ): Promise<LabImage> {
+  const [definition, roles] = await Promise.all([
+    loadImageDefinition(site, 'universal'),
+    loadRoles(site),
+  ]);
+  const problems = [definition, roles].flatMap((r) => (r.ok ? [] : r.problems));
+  if (!definition.ok || !roles.ok) {
+    throw new AppError(
+      'invalid-site',
+      problems.map((p) => `${p.file}:${p.line}: ${p.message}`).join('\n'),
+      problems[0]?.hint ?? '',
+    );
+  }
+  const { image } = await buildImage({
+    definition: definition.value,
+    architecture: 'amd64',
+    state,
+    rolePackages: [...roles.value.values()].flatMap((role) => role.packages),
+    publish: true,
+    update: false,
+    now: Date.now,
+    onEvent,
+  });
   const store = openImageStore(state);
-  const image = await store.resolve('universal', 'amd64');
-  if (!image)
-    throw new AppError('lab-no-image', 'no image is published', 'rolecall build --publish');
   const { kernel, loaders } = image.manifest;
   const rom = loaders[labRom];
   return {
+    image: image.digest,
     kernel: store.blobPath(kernel.digest),
     ...(rom === undefined ? {} : { rom: store.blobPath(rom.digest) }),
   };

@@ -33,14 +33,15 @@ export function renderQemuArgs(
     ...['-name', spec.name],
     ...['-nodefaults', '-no-user-config'],
     ...['-display', 'none'],
-    ...['-machine', 'q35'],
+    // Without graphics SeaBIOS says on the serial console what it and the network card's ROM do.
+    ...['-machine', 'q35,graphics=off'],
     ...processor(accelerator),
     ...['-smp', String(spec.cpus)],
     ...['-m', String(spec.memory)],
     ...['-uuid', spec.uuid],
     ...[
       '-smbios',
-      `type=1,manufacturer=rolecall,product=lab,serial=${spec.serial},uuid=${spec.uuid}`,
+      `type=1,manufacturer=rolecall,product=lab,serial=${literal(spec.serial)},uuid=${spec.uuid}`,
     ],
     ...firmware(spec, paths),
     ...spec.nics.flatMap((nic, i) => networkCard(spec, nic, i, paths, taps[i] ?? '')),
@@ -48,11 +49,16 @@ export function renderQemuArgs(
     ...['-device', 'virtio-rng-pci'],
     ...[
       '-chardev',
-      `socket,id=console,path=${paths.console},server=on,wait=off,logfile=${paths.consoleLog},logappend=on`,
+      `socket,id=console,path=${literal(paths.console)},server=on,wait=off,logfile=${literal(paths.consoleLog)},logappend=on`,
     ],
     ...['-serial', 'chardev:console'],
-    ...['-qmp', `unix:${paths.qmp},server=on,wait=off`],
+    ...['-qmp', `unix:${literal(paths.qmp)},server=on,wait=off`],
   ];
+}
+
+/** QEMU's option values end at a comma; a doubled one stands for itself. */
+function literal(text: string): string {
+  return text.replaceAll(',', ',,');
 }
 
 function processor(accelerator: Accelerator): readonly string[] {
@@ -66,8 +72,11 @@ function processor(accelerator: Accelerator): readonly string[] {
 function firmware(spec: VmSpec, paths: VmPaths): readonly string[] {
   return spec.firmware === 'uefi'
     ? [
-        ...['-drive', `if=pflash,unit=0,format=raw,readonly=on,file=${paths.ovmfCode ?? ''}`],
-        ...['-drive', `if=pflash,unit=1,format=raw,file=${paths.ovmfVars ?? ''}`],
+        ...[
+          '-drive',
+          `if=pflash,unit=0,format=raw,readonly=on,file=${literal(paths.ovmfCode ?? '')}`,
+        ],
+        ...['-drive', `if=pflash,unit=1,format=raw,file=${literal(paths.ovmfVars ?? '')}`],
       ]
     : // SeaBIOS stops for good when the network gave it nothing; a server in a rack tries again.
       ['-boot', 'order=n,reboot-timeout=3000'];
@@ -84,7 +93,7 @@ function networkCard(
   if (index === 0 && spec.firmware === 'uefi') device.push('bootindex=1');
   // A card without a ROM leaves UEFI to its own network stack, as most servers' firmware has one.
   if (spec.firmware === 'uefi' || index > 0) device.push('romfile=');
-  else if (paths.rom !== undefined) device.push(`romfile=${paths.rom}`);
+  else if (paths.rom !== undefined) device.push(`romfile=${literal(paths.rom)}`);
   return [
     ...['-netdev', `tap,id=net${index},ifname=${tap},script=no,downscript=no`],
     ...['-device', device.join(',')],

@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 
 /**
  * Runs inside the lab's network namespace and holds it open: `node relay-process.ts <socket>`.
@@ -29,7 +29,7 @@ server.on('connect', (request, client, head) => {
     guest.pipe(client);
     client.pipe(guest);
     guest.on('error', () => client.destroy());
-    guest.on('close', () => client.destroy());
+    guest.on('close', () => (client as Socket).destroySoon());
   });
   client.on('error', () => guest.destroy());
   client.on('close', () => guest.destroy());

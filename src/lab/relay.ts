@@ -58,7 +58,8 @@ export async function startForward(
       socket.on('error', () => client.destroy());
       socket.on('close', () => {
         sockets.delete(socket);
-        client.destroy();
+        // Not destroy: what the guest said last may still be on its way to the client.
+        client.destroySoon();
       });
       client.on('close', () => socket.destroy());
       client.pipe(socket);
