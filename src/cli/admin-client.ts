@@ -1,0 +1,102 @@
+import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { join } from 'node:path';
+import { AppError } from '../errors.ts';
+import type { GlobalOptions } from './command.ts';
+
+/** Milliseconds without a byte. */
+const patience = 10_000;
+
+/**
+ * The JSON that the running server answers to `GET path`: over the unix socket of the state folder, or from `server`, a URL.
+ * Fails with an AppError where no server runs, and with the server's own message and hint where it refuses.
+ */
+export async function fetchAdmin(
+  globals: Pick<GlobalOptions, 'state'>,
+  path: string,
+  server?: string,
+): Promise<unknown> {
+  const socketPath = join(globals.state, 'admin.sock');
+  const { status, body } = await get(server, socketPath, path).catch((error: Error) => {
+    throw notReached(server, globals.state, error);
+  });
+  const answer = parseJson(body);
+  if (status === 200 && answer !== undefined) return answer;
+  const refused = (answer as { error?: { code: string; message: string; hint: string } })?.error;
+  if (refused) throw new AppError(refused.code, refused.message, refused.hint);
+  throw new AppError(
+    'not-rolecall',
+    `what answers at ${server ?? socketPath} is no rolecall (status ${status})`,
+    'check the URL given with --server',
+  );
+}
+
+function get(
+  server: string | undefined,
+  socketPath: string,
+  path: string,
+): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    const take = (response: IncomingMessage) => {
+      const parts: Buffer[] = [];
+      response.on('data', (part: Buffer) => parts.push(part));
+      response.on('error', reject);
+      response.on('end', () =>
+        resolve({ status: response.statusCode ?? 0, body: Buffer.concat(parts).toString() }),
+      );
+    };
+    const request = server
+      ? requestOf(server)(new URL(path, server), take)
+      : httpRequest({ socketPath, path, headers: { host: 'localhost' } }, take);
+    request.setTimeout(patience, () =>
+      request.destroy(new Error(`no answer within ${patience / 1000} s`)),
+    );
+    request.on('error', reject);
+    request.end();
+  });
+}
+
+function requestOf(server: string): typeof httpRequest {
+  const protocol = URL.parse(server)?.protocol;
+  if (protocol === 'http:') return httpRequest;
+  if (protocol === 'https:') return httpsRequest;
+  throw new AppError('usage', `--server ${server} is no URL`, '--server http://127.0.0.1:8470');
+}
+
+function notReached(server: string | undefined, state: string, error: Error): AppError {
+  if (error instanceof AppError) return error;
+  const code = (error as NodeJS.ErrnoException).code;
+  if (server) {
+    return new AppError(
+      'server-not-reached',
+      `no server answers at ${server}: ${error.message}`,
+      'rolecall serve shows at its start where it listens',
+      { cause: error },
+    );
+  }
+  if (code === 'EACCES') {
+    return new AppError(
+      'server-not-reached',
+      `this user may not ask the server of ${state}`,
+      'run the command as the user of the server, or give --server URL',
+      { cause: error },
+    );
+  }
+  const absent = code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ENOTDIR';
+  return new AppError(
+    'server-not-reached',
+    absent
+      ? `no boot server runs with the state folder ${state}`
+      : `the server of ${state} does not answer: ${error.message}`,
+    'start it: rolecall --site DIR serve; or say where it is: --state DIR before the noun, --server URL after it.\nThe lab has its own: rolecall lab status',
+    { cause: error },
+  );
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
