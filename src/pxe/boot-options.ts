@@ -27,8 +27,8 @@ export interface BootFacts {
 
 /** What the client shall load next: a loader by its architecture, or, where it is our loader, the boot script. */
 export function bootAnswer(client: DhcpClient, facts: BootFacts): BootAnswer {
-  const server: [number, Uint8Array] = [dhcpOption.tftpServer, textBytes(facts.serverAddress)];
-  const named = (file: string): [number, Uint8Array] => [dhcpOption.bootFile, textBytes(file)];
+  const server: [number, Uint8Array] = [dhcpOption.tftpServer, closedText(facts.serverAddress)];
+  const named = (file: string): [number, Uint8Array] => [dhcpOption.bootFile, closedText(file)];
 
   if (client.via === 'rolecall' || (client.via === 'ipxe' && facts.isOurLoader)) {
     const file = scriptUrl(facts.httpServer, client.mac);
@@ -63,6 +63,14 @@ export function bootAnswer(client: DhcpClient, facts: BootFacts): BootAnswer {
       return { kind: 'boot', file, options: [named(file), server, options] };
     }
   }
+}
+
+/**
+ * A name with its closing NUL. EDK2 writes one behind a boot file name that has none, over the code of the
+ * next option: whoever reads its copy of the acknowledgement, as our loader does, finds no option after it.
+ */
+function closedText(text: string): Uint8Array {
+  return textBytes(`${text}\0`);
 }
 
 const discoveryControl = 6;
