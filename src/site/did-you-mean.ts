@@ -1,7 +1,10 @@
 /** The choice nearest to a mistyped word, or undefined where none is near; ties go to the first. */
-export function closestTo(word: string, choices: Iterable<string>): string | undefined {
+export function closestTo<Choice extends string>(
+  word: string,
+  choices: Iterable<Choice>,
+): Choice | undefined {
   const limit = Math.max(1, Math.floor(word.length / 3));
-  let best: string | undefined;
+  let best: Choice | undefined;
   let bestDistance = limit + 1;
   for (const choice of choices) {
     const distance = editDistance(word.toLowerCase(), choice.toLowerCase());

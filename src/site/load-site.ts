@@ -39,8 +39,8 @@ async function readSiteTexts(dir: string, problems: Problem[]): Promise<Map<stri
     if (isEditorsOwn(name)) continue;
     const file = `nodes/${name}`;
     if (isFolder) {
-      const message = 'is a folder, and role files in it would not be read';
-      problems.push(fileProblem(file, message, 'put role files into nodes/ itself'));
+      const message = 'role files in a folder of nodes/ would not be read';
+      problems.push({ file, line: 0, path: '', message, hint: 'put them into nodes/ itself' });
     } else if (/\.ya?ml$|\.json$/i.test(name)) {
       const known = problems.length;
       await readText(folder, file, texts, problems);

@@ -25,12 +25,14 @@ export interface ParsedNetworks {
   readonly claims: readonly AddressClaim[];
 }
 
-/** Reads `networks:` of site.yaml. */
-export function parseNetworks(place: YamlPlace): ParsedNetworks {
+/** Reads `networks:` of site.yaml; undefined where it is no mapping. */
+export function parseNetworks(place: YamlPlace): ParsedNetworks | undefined {
   const networks = new Map<string, Network>();
   const names: string[] = [];
   const claims: AddressClaim[] = [];
-  for (const [name, at] of place.entries('such as networks: {boot: {subnet: 10.77.0.0/24}}')) {
+  const entries = place.entries('such as networks: {boot: {subnet: 10.77.0.0/24}}');
+  if (!place.isMapping && !place.isEmpty) return undefined;
+  for (const [name, at] of entries) {
     names.push(name);
     const network = checkLabel(at, 'network', name) ? parseNetwork(name, at, claims) : undefined;
     if (!network) continue;

@@ -1,4 +1,4 @@
-import { cidrContains, formatCidr } from '../net/ipv4.ts';
+import { cidrContains, formatCidr, type Ipv4 } from '../net/ipv4.ts';
 import type { MacAddress } from '../net/mac.ts';
 import { suggestion } from './did-you-mean.ts';
 import type { ParsedNetworks } from './parse-networks.ts';
@@ -56,9 +56,9 @@ export function parseNode(
   const roles = readRoles(place, found);
   const tags = readNames(found.tags, 'tag');
   const id = readId(found);
-  const links = readLinks(place, found, id.nics, networks);
+  const links = readLinks(place, found, id, networks);
   const nics = id.nics.length > 0 ? id.nics : links.nics;
-  if (!found.id && !found.mac && !found.address && links.nics.length === 0) {
+  if (!found.id && !found.mac && !found.address && !links.nicsWritten) {
     place.problem(
       'nothing says which machine this is',
       'add mac: 52:54:00:00:00:11, or id: with mac, uuid, serial or port',
@@ -139,7 +139,18 @@ function readNics(place: YamlPlace | undefined): readonly Nic[] {
   return nics;
 }
 
-function readId(found: NodeFields) {
+/** What `id:` and `mac:` say. */
+interface Identity {
+  readonly nics: readonly Nic[];
+  /** Whether a MAC is written at all, readable or not. */
+  readonly nicsWritten: boolean;
+  readonly uuid: string | undefined;
+  readonly serial: string | undefined;
+  readonly port: string | undefined;
+  readonly marks: ParsedNode['marks'];
+}
+
+function readId(found: NodeFields): Identity {
   const id = found.id?.fields(['mac', 'uuid', 'serial', 'port']);
   if (found.mac && id?.mac) {
     found.mac.problem('mac is written here and in id', 'keep one of the two');
@@ -157,23 +168,32 @@ function readId(found: NodeFields) {
     marks.push({ mark: `serial number ${serial}`, place: id.serial });
   }
   if (port !== undefined && id?.port) marks.push({ mark: `switch port ${port}`, place: id.port });
-  return { nics, uuid, serial, port, marks };
+  const nicsWritten = (found.mac ?? id?.mac) !== undefined;
+  return { nics, nicsWritten, uuid, serial, port, marks };
 }
 
 interface ReadLinks {
   readonly links: readonly Link[];
   readonly nics: readonly Nic[];
+  /** Whether some link has `nic:`, readable or not. */
+  readonly nicsWritten: boolean;
   readonly addresses: readonly { readonly link: Link; readonly place: YamlPlace }[];
   /** Whether nothing was left out because it could not be read. */
   readonly complete: boolean;
 }
 
-const nothing: ReadLinks = { links: [], nics: [], addresses: [], complete: false };
+const nothing: ReadLinks = {
+  links: [],
+  nics: [],
+  nicsWritten: false,
+  addresses: [],
+  complete: false,
+};
 
 function readLinks(
   place: YamlPlace,
   found: NodeFields,
-  idNics: readonly Nic[],
+  id: Identity,
   networks: ParsedNetworks | undefined,
 ): ReadLinks {
   if (found.address && found.links) {
@@ -183,33 +203,34 @@ function readLinks(
     );
     return nothing;
   }
-  if (found.address) return readShortLink(found.address, idNics, networks);
+  if (found.address) return readShortLink(found.address, id, networks);
   const entries = found.links?.entries('such as links: {boot: {address: 10.77.0.11}}') ?? [];
   if (entries.length === 0) {
     const at = found.links ?? place;
     at.problem('the node has no address', 'add address: 10.77.0.11, or links:');
     return nothing;
   }
-  const read = entries.map(([name, at]) => readLink(name, at, idNics, networks, entries.length));
-  const whole = read.filter((r) => r !== undefined);
-  for (const [index, { nics }] of whole.entries()) {
-    const before = whole.slice(0, index).flatMap((r) => r.nics);
+  const read = entries.map(([name, at]) => readLink(name, at, id, networks, entries.length));
+  for (const [index, { nics }] of read.entries()) {
+    const before = read.slice(0, index).flatMap((r) => r.nics);
     for (const nic of nics) {
       if (!before.some((b) => b.mac === nic.mac)) continue;
       nic.place.problem(`${nic.mac} is on two links`, 'one card, one link');
     }
   }
-  const gateways = entries.filter((_, index) => read[index]?.link.gateway === true);
+  const gateways = entries.filter((_, index) => read[index]?.gateway === true);
   for (const [name, at] of gateways.slice(1)) {
     at.problem(
       `gateway: true on ${name} and on ${gateways[0]?.[0]}`,
       'the default route leaves by one link',
     );
   }
+  const whole = read.flatMap((r) => r.whole ?? []);
   return {
     links: whole.map((r) => r.link),
-    nics: whole.flatMap((r) => r.nics),
-    addresses: whole.map((r) => ({ link: r.link, place: r.place })),
+    nics: read.flatMap((r) => r.nics),
+    nicsWritten: read.some((r) => r.nicWritten),
+    addresses: whole,
     complete: whole.length === read.length,
   };
 }
@@ -217,19 +238,21 @@ function readLinks(
 /** `address:` at top level: one NIC on the one network that contains the address. */
 function readShortLink(
   place: YamlPlace,
-  idNics: readonly Nic[],
+  id: Identity,
   networks: ParsedNetworks | undefined,
 ): ReadLinks {
   const address = readIpv4(place);
-  if (idNics.length > 1) {
+  if (id.nics.length > 1) {
     place.problem(
       'address: is short for one NIC, and mac lists more',
       'write links: with nic, and bond if they belong together',
     );
     return nothing;
   }
-  if (idNics.length === 0) {
-    place.problem('nothing says which NIC has the address', 'add mac: 52:54:00:00:00:11');
+  if (id.nics.length === 0) {
+    if (!id.nicsWritten) {
+      place.problem('nothing says which NIC has the address', 'add mac: 52:54:00:00:00:11');
+    }
     return nothing;
   }
   if (!address || !networks) return nothing;
@@ -244,32 +267,34 @@ function readShortLink(
   if (!readHostAddress(place, network)) return nothing;
   const link: Link = {
     network: network.name,
-    macs: idNics.map((nic) => nic.mac),
+    macs: id.nics.map((nic) => nic.mac),
     address,
     gateway: false,
   };
-  return { links: [link], nics: [], addresses: [{ link, place }], complete: true };
+  return { ...nothing, links: [link], addresses: [{ link, place }], complete: true };
 }
 
 interface ReadLink {
-  readonly link: Link;
   readonly nics: readonly Nic[];
-  readonly place: YamlPlace;
+  readonly nicWritten: boolean;
+  readonly gateway: boolean;
+  /** Undefined where something needed is missing or wrong. */
+  readonly whole: { readonly link: Link; readonly place: YamlPlace } | undefined;
 }
 
 function readLink(
   name: string,
   place: YamlPlace,
-  idNics: readonly Nic[],
+  id: Identity,
   networks: ParsedNetworks | undefined,
   linkCount: number,
-): ReadLink | undefined {
+): ReadLink {
   const found = place.fields(['nic', 'bond', 'address', 'gateway']);
-  if (!found) return undefined;
+  if (!found) return { nics: [], nicWritten: false, gateway: false, whole: undefined };
   const bond = found.bond?.oneOf(['active-backup', '802.3ad']);
   const nics = readNics(found.nic);
-  const gateway = found.gateway?.flag();
-  checkNics(place, found, nics, idNics, linkCount);
+  const gateway = found.gateway?.flag() ?? false;
+  checkNics(place, found, nics, id, linkCount);
   const network = networks?.networks.get(name);
   if (networks && !networks.names.includes(name)) {
     place.problem(
@@ -277,36 +302,41 @@ function readLink(
       suggestion(name, networks.names, 'there are'),
     );
   }
-  if (!found.address) {
-    return place.problem(`the link on ${name} has no address`, 'add address: 10.77.0.11');
-  }
-  const address = network ? readHostAddress(found.address, network) : readIpv4(found.address);
+  const address = readLinkAddress(place, found.address, network);
   if (gateway && network && !network.gateway) {
     found.gateway?.problem(
       `network ${name} has no gateway`,
       `add gateway: to networks.${name} in site.yaml`,
     );
   }
-  if (!address || !network) return undefined;
-  const macs = found.nic ? nics.map((n) => n.mac) : idNics.map((n) => n.mac);
-  const link: Link = {
-    network: name,
-    macs,
-    address,
-    gateway: gateway ?? false,
-    ...(bond ? { bond } : {}),
+  const macs = (found.nic ? nics : id.nics).map((nic) => nic.mac);
+  const link = address && { network: name, macs, address, gateway, ...(bond ? { bond } : {}) };
+  return {
+    nics,
+    nicWritten: found.nic !== undefined,
+    gateway,
+    whole: link && network && found.address ? { link, place: found.address } : undefined,
   };
-  return { link, nics, place: found.address };
+}
+
+function readLinkAddress(
+  place: YamlPlace,
+  address: YamlPlace | undefined,
+  network: Network | undefined,
+): Ipv4 | undefined {
+  if (address) return network ? readHostAddress(address, network) : readIpv4(address);
+  return place.problem(`the link on ${place.name} has no address`, 'add address: 10.77.0.11');
 }
 
 function checkNics(
   place: YamlPlace,
   found: Fields<'nic' | 'bond' | 'address' | 'gateway'>,
   nics: readonly Nic[],
-  idNics: readonly Nic[],
+  id: Identity,
   linkCount: number,
 ): void {
-  if (!found.nic && (linkCount > 1 || idNics.length !== 1)) {
+  const one = linkCount === 1 && id.nicsWritten && id.nics.length <= 1;
+  if (!found.nic && !one) {
     place.problem(`nothing says which NIC is on ${place.name}`, 'add nic: 52:54:00:00:00:11');
   }
   if (found.bond && nics.length < 2) {

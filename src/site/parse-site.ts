@@ -65,33 +65,21 @@ function readSite(texts: ReadonlyMap<string, string>, problems: Problem[]): Site
   const networks = top && found ? readNetworks(top, found) : undefined;
   const nodes = parseNodes(texts, networks, problems);
   checkMarks(nodes.read);
-  if (!top || !found || !networks) return undefined;
-
+  if (!top || !found) return undefined;
+  const head = readHead(top, found);
+  if (!networks) return undefined;
+  if (found.unknown && head.unknown === 'spare') checkSpares(found.unknown, networks);
+  const claims: AddressClaim[] = [...networks.claims, ...nodes.read.flatMap(nodeClaims)];
   const choices: Choices = {
     nodes: nodes.names,
-    roles: nodes.allRead ? nodes.read.flatMap((n) => n.roles) : undefined,
-    tags: nodes.allRead ? nodes.read.flatMap((n) => n.tags) : undefined,
+    roles: nodes.allRead ? unique(nodes.read.flatMap((n) => n.roles)) : undefined,
+    tags: nodes.allRead ? unique(nodes.read.flatMap((n) => n.tags)) : undefined,
   };
-  const claims: AddressClaim[] = [...networks.claims, ...nodes.read.flatMap(nodeClaims)];
-  const name = readName(top, found);
-  const domain = found.domain
-    ? readDomain(found.domain)
-    : top.problem('the site has no domain', 'add domain: tokyo.example');
-  const admins = found.admins
-    ? readAdmins(found.admins)
-    : top.problem(
-        'no admins: nobody could log in to any node',
-        'add admins: with the line of ~/.ssh/id_ed25519.pub; ssh-keygen -t ed25519 makes one',
-      );
   const services = parseServices(found.services, networks, choices, claims);
   const around = { networks, choices, nodes: new Map(nodes.read.map((n) => [n.name, n])) };
   const volumes = parseVolumes(found.volumes, around, claims);
-  const unknown = found.unknown?.oneOf(['spare', 'ignore']);
-  if (found.unknown && unknown === 'spare') checkSpares(found.unknown, networks);
   checkAddressClaims(claims, networks.networks);
-  const ntp = (found.ntp?.items() ?? []).map(readIpv4).filter((a) => a !== undefined);
-  const clientClasses = readClientClasses(found.clientClasses);
-  const roleParams = readRoleParams(found.roles);
+  const { name, domain, admins, ntp, clientClasses, roleParams } = head;
   if (name === undefined || domain === undefined || !admins) return undefined;
   return {
     name,
@@ -99,7 +87,7 @@ function readSite(texts: ReadonlyMap<string, string>, problems: Problem[]): Site
     admins,
     ntp,
     networks: networks.networks,
-    unknown: unknown ?? 'spare',
+    unknown: head.unknown ?? 'spare',
     services,
     volumes,
     clientClasses,
@@ -108,10 +96,30 @@ function readSite(texts: ReadonlyMap<string, string>, problems: Problem[]): Site
   };
 }
 
-function readName(top: YamlPlace, found: Fields<'site'>): string | undefined {
-  return found.site
-    ? readLabel(found.site, 'site')
-    : top.problem('the site has no name', 'add site: tokyo');
+/** What of site.yaml stands for itself. */
+function readHead(top: YamlPlace, found: Fields<(typeof keys)[number]>) {
+  return {
+    name: found.site
+      ? readLabel(found.site, 'site')
+      : top.problem('the site has no name', 'add site: tokyo'),
+    domain: found.domain
+      ? readDomain(found.domain)
+      : top.problem('the site has no domain', 'add domain: tokyo.example'),
+    admins: found.admins
+      ? readAdmins(found.admins)
+      : top.problem(
+          'no admins: nobody could log in to any node',
+          'add admins: with the line of ~/.ssh/id_ed25519.pub; ssh-keygen -t ed25519 makes one',
+        ),
+    ntp: (found.ntp?.items() ?? []).map(readIpv4).filter((a) => a !== undefined),
+    unknown: found.unknown?.oneOf(['spare', 'ignore']),
+    clientClasses: readClientClasses(found.clientClasses),
+    roleParams: readRoleParams(found.roles),
+  };
+}
+
+function unique(names: readonly string[]): readonly string[] {
+  return [...new Set(names)].sort();
 }
 
 function readNetworks(top: YamlPlace, found: Fields<'networks'>): ParsedNetworks | undefined {

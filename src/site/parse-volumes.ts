@@ -4,7 +4,7 @@ import type { ParsedNetworks } from './parse-networks.ts';
 import type { ParsedNode } from './parse-node.ts';
 import { type Choices, readNodeNames, readSelector } from './parse-selector.ts';
 import { readVips } from './parse-services.ts';
-import { checkLabel, readAbsolutePath } from './read-values.ts';
+import { checkLabel, readAbsolutePath, readDevice } from './read-values.ts';
 import type { Volume } from './site.ts';
 import type { YamlPlace } from './yaml-file.ts';
 
@@ -54,7 +54,7 @@ function parseVolume(
     ? readPair(found.nodes, around.choices)
     : missing('nodes', 'the pair that holds it: nodes: [nfs1, nfs2]');
   const device = found.device
-    ? readAbsolutePath(found.device, '/dev/')
+    ? readDevice(found.device)
     : missing('device', 'such as device: /dev/disk/by-id/virtio-www');
   const replication = found.replication
     ? readReplication(found.replication, nodes, around)

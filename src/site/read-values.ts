@@ -175,11 +175,19 @@ export function readPorts(place: YamlPlace): readonly number[] {
 }
 
 /** An absolute path without `..`, such as `/srv/www`. */
-export function readAbsolutePath(place: YamlPlace, under = '/'): string | undefined {
-  const text = place.text(under === '/' ? '/srv/www' : `${under}disk/by-id/virtio-www`);
+export function readAbsolutePath(place: YamlPlace, example = '/srv/www'): string | undefined {
+  const text = place.text(example);
   if (text === undefined) return undefined;
   const clean = /^\/[A-Za-z0-9._+:@=/-]+$/.test(text) && !text.split('/').includes('..');
-  return clean && text.startsWith(under)
+  return clean
     ? text.replace(/\/+$/, '')
-    : place.problem(`${text} is no path under ${under}`, `absolute, such as ${under}…`);
+    : place.problem(`${text} is no absolute path`, `such as ${example}`);
+}
+
+/** The path of a block device, better by-id than by a name that changes: `/dev/disk/by-id/virtio-www`. */
+export function readDevice(place: YamlPlace): string | undefined {
+  const example = '/dev/disk/by-id/virtio-www';
+  const path = readAbsolutePath(place, example);
+  if (path === undefined || path.startsWith('/dev/')) return path;
+  return place.problem(`${path} is no device`, `such as ${example}`);
 }

@@ -34,7 +34,8 @@ export function parseYaml(name: string, text: string, problems: Problem[]): Yaml
   for (const error of errors) problems.push(syntaxProblem(name, text, lines, error));
   if (errors.length > 0) return undefined;
   if (document.contents === null || (isScalar(document.contents) && !document.contents.value)) {
-    problems.push(fileProblem(name, 'is empty', 'an editor may have stopped half-way'));
+    const hint = 'write it again, or delete it if nothing belongs here';
+    problems.push(fileProblem(name, 'is empty', hint));
     return undefined;
   }
   return new YamlPlace({ name, document, lines, problems }, [], 1, document.contents as Node);
@@ -59,12 +60,18 @@ const syntaxHints: Readonly<Record<string, string>> = {
   TAB_AS_INDENT: 'indent with spaces, two for each level',
   BAD_INDENT: 'put it under the key it belongs to, two spaces further in',
   BLOCK_AS_IMPLICIT_KEY: 'only one "key: value" on a line; quote a value that contains ": "',
-  MISSING_CHAR: 'close the quote or bracket',
+  MISSING_CHAR: 'close the quote',
   MULTIPLE_DOCS: 'one file holds one document: take the --- line out',
   NON_STRING_KEY: 'a key is one word',
   TAG_RESOLVE_FAILED: 'quote the value if it starts with "!"',
   BAD_ALIAS: 'quote the value if it starts with "*" or "&"',
 };
+
+function syntaxHint(error: YAMLError): string {
+  if (/^Flow|flow collection/.test(error.message)) return 'close the [ or { that is open above';
+  if (/map values/.test(error.message)) return 'a colon and a space after the key: role: web';
+  return syntaxHints[error.code] ?? 'correct the YAML here or just above';
+}
 
 function syntaxProblem(file: string, text: string, lines: LineCounter, error: YAMLError): Problem {
   const { line } = lines.linePos(error.pos[0]);
@@ -80,7 +87,7 @@ function syntaxProblem(file: string, text: string, lines: LineCounter, error: YA
   }
   const message =
     error.code === 'MULTIPLE_DOCS' ? 'more than one document in the file' : error.message;
-  const hint = syntaxHints[error.code] ?? 'correct the YAML here or just above';
+  const hint = syntaxHint(error);
   return { file, line, path: '', message: `not valid YAML: ${message}`, hint };
 }
 
@@ -88,6 +95,8 @@ function syntaxProblem(file: string, text: string, lines: LineCounter, error: YA
 export class YamlPlace {
   readonly #file: YamlFile;
   readonly #node: Node | null;
+  /** Whether an alias here leads nowhere; that is said once, and nothing more of this place. */
+  readonly #broken: boolean;
   readonly keys: readonly (string | number)[];
   readonly line: number;
 
@@ -101,7 +110,13 @@ export class YamlPlace {
     this.keys = keys;
     this.line = line;
     this.#node = (isAlias(node) ? node.resolve(file.document) : node) ?? null;
-    if (isAlias(node) && !this.#node) this.problem(`*${node.source} names no anchor above it`);
+    this.#broken = isAlias(node) && this.#node === null;
+    if (isAlias(node) && this.#broken) {
+      this.problem(
+        `*${node.source} names no anchor above it`,
+        'quote the value if it starts with "*"',
+      );
+    }
   }
 
   get file(): string {
@@ -115,6 +130,7 @@ export class YamlPlace {
 
   /** Whether nothing is written here: `key:` and no more. */
   get isEmpty(): boolean {
+    if (this.#broken) return false;
     return this.#node === null || (isScalar(this.#node) && this.#node.value === null);
   }
 
@@ -140,6 +156,7 @@ export class YamlPlace {
 
   /** The text as written, `0123` and `on` included; refuses lists, mappings and nothing. */
   text(example = ''): string | undefined {
+    if (this.#broken) return undefined;
     const hint = example === '' ? '' : `such as ${this.name}: ${example}`;
     if (this.isEmpty) return this.problem(`${this.name} is empty`, hint);
     if (!isScalar(this.#node)) return this.#wrong('one value', hint);
@@ -187,16 +204,21 @@ export class YamlPlace {
   /** The places of a mapping that may hold these keys only; undefined where it is no mapping. */
   fields<Key extends string>(known: readonly Key[]): Fields<Key> | undefined {
     if (!this.isMapping) {
-      const example = `such as ${this.name}: {${known[0]}: …}`;
+      const top = this.keys.length === 0;
+      const example = top
+        ? `lines such as ${known[0]}: …`
+        : `such as ${this.name}: {${known[0]}: …}`;
       return this.isEmpty
         ? this.problem(`${this.name} is empty`, example)
         : this.#wrong('a mapping', example);
     }
+    const entries = this.entries();
     const found: Partial<Record<Key, YamlPlace>> = {};
-    for (const [key, place] of this.entries()) {
-      const name = known.find((k) => k === key);
-      if (name !== undefined) found[name] = place;
-      else place.#unknownKey(key, known);
+    for (const [key, place] of entries) {
+      const name = known.find((k) => k === key) ?? place.#unknownKey(key, known);
+      // A mistyped key is read on as what it was meant to be, or one mistake would give two problems.
+      const taken = name !== key && entries.some(([other]) => other === name);
+      if (name !== undefined && !taken) found[name] = place;
     }
     return found;
   }
@@ -220,16 +242,24 @@ export class YamlPlace {
   }
 
   #wrong(expected: string, hint: string): undefined {
-    const found = isMap(this.#node) ? 'a mapping' : isSeq(this.#node) ? 'a list' : 'one value';
-    return this.problem(`${this.name} must be ${expected}, not ${found}`, hint);
+    if (this.#broken) return undefined;
+    const found = isMap(this.#node) ? 'a mapping' : isSeq(this.#node) ? 'a list' : this.#shown();
+    const name = this.keys.length === 0 ? 'the file' : this.name;
+    return this.problem(`${name} must be ${expected}, not ${found}`, hint);
   }
 
-  #unknownKey(key: string, known: readonly string[]): void {
+  #shown(): string {
+    const text = isScalar(this.#node) ? String(this.#node.source ?? this.#node.value) : '';
+    return text === '' || text.length > 40 ? 'one value' : text;
+  }
+
+  #unknownKey<Key extends string>(key: string, known: readonly Key[]): Key | undefined {
     const near = closestTo(key, known);
     this.problem(
       `unknown key ${key}`,
       near === undefined ? `possible here: ${known.join(', ')}` : `did you mean ${near}?`,
     );
+    return near;
   }
 }
 
