@@ -2,9 +2,10 @@ import { register as build } from './build.ts';
 import { register as check } from './check.ts';
 import type { RegisterCommand } from './command.ts';
 import { register as image } from './image.ts';
+import { register as init } from './init.ts';
 import { register as lab } from './lab.ts';
 import { register as node } from './node.ts';
 import { register as serve } from './serve.ts';
 
 /** Every noun of the command line, in the order in which help lists them. */
-export const commands: readonly RegisterCommand[] = [check, build, image, serve, node, lab];
+export const commands: readonly RegisterCommand[] = [init, check, build, image, serve, node, lab];
