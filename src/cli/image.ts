@@ -64,10 +64,10 @@ export const register: RegisterCommand = (program, globals) => {
     .argument('[image]', 'name, or the first digits of its digest; all by default')
     .action(async (word: string | undefined) => {
       const opened = store();
-      const images = word ? [await findImage(opened, word)] : await opened.list();
-      const damage = (await Promise.all(images.map((i) => opened.verify(i.digest)))).flat();
+      const digests = word ? [(await findImage(opened, word)).digest] : await opened.digests();
+      const damage = (await Promise.all(digests.map((digest) => opened.verify(digest)))).flat();
       if (json()) say(JSON.stringify(damage, null, 2));
-      else if (damage.length === 0) say(`${images.length} images, every digest as it should be`);
+      else if (damage.length === 0) say(`${digests.length} images, every digest as it should be`);
       if (damage.length === 0) return;
       throw new AppError(
         'damaged-image',

@@ -85,7 +85,7 @@ async function buildUnderLock(request: BuildRequest): Promise<BuildResult> {
   await store.sweep();
   let found: Promise<SuiteSources> | undefined;
   const sources = () => {
-    found ??= findSuiteSources(definition.suite, join(state, 'build-mirrors'), request.mirror);
+    found ??= findSuiteSources(definition.suite, join(aptCache, 'indices'), request.mirror);
     return found;
   };
   const lookedAt = request.update ? undefined : await readRelease(releaseFile);

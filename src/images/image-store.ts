@@ -42,9 +42,12 @@ export interface StoreDamage {
 export interface ImageStore {
   /** The image that the tag names, or undefined where there is none. */
   resolve(name: string, architecture: string, tag?: ImageTag): Promise<StoredImage | undefined>;
-  /** The image of that digest. */
+  /** The image of that digest; refuses a manifest that holds other bytes (`damaged-manifest`). */
   read(digest: Digest): Promise<StoredImage | undefined>;
+  /** Every image whose manifest is whole. */
   list(): Promise<ImageListing[]>;
+  /** The digest of every image, damaged ones too, sorted. */
+  digests(): Promise<Digest[]>;
   /** Absolute path where the blob is or would be. */
   blobPath(digest: Digest): string;
   hasBlob(blob: Blob): Promise<boolean>;
@@ -56,7 +59,10 @@ export interface ImageStore {
   tag(digest: Digest, tag: ImageTag): Promise<void>;
   /** Reads every blob of the image and compares size and digest. */
   verify(digest: Digest): Promise<StoreDamage[]>;
-  /** Deletes what killed writers left; only under the build lock. */
+  /**
+   * Deletes what killed builds left (half-written files, blobs of no image) and damaged manifests.
+   * Only under the build lock.
+   */
   sweep(): Promise<void>;
 }
 
@@ -86,18 +92,29 @@ export function openImageStore(stateDir: string): ImageStore {
   const hasBlob: ImageStore['hasBlob'] = async ({ digest, size }) =>
     (await stat(blobPath(digest)).catch(() => undefined))?.size === size;
 
+  const digests: ImageStore['digests'] = async () =>
+    (await namesIn(join(root, 'manifests')))
+      .map((name) => parseDigest(name.replace(/\.json$/, '')))
+      .filter((digest) => digest !== undefined)
+      .sort();
+
+  /** Like read, but a damaged manifest is none. */
+  const readWhole = (digest: Digest) =>
+    read(digest).catch((error: unknown) => {
+      if (error instanceof AppError && error.code === 'damaged-manifest') return undefined;
+      throw error;
+    });
+
   return {
     resolve,
     read,
     blobPath,
     hasBlob,
+    digests,
     list: async () => {
-      const digests = (await namesIn(join(root, 'manifests')))
-        .map((name) => parseDigest(name.replace(/\.json$/, '')))
-        .filter((digest) => digest !== undefined);
       const images: ImageListing[] = [];
-      for (const digest of digests.sort()) {
-        const image = await read(digest);
+      for (const digest of await digests()) {
+        const image = await readWhole(digest);
         if (!image) continue;
         const { name, architecture } = image.manifest;
         const held: ImageTag[] = [];
@@ -152,8 +169,11 @@ export function openImageStore(stateDir: string): ImageStore {
       }
     },
     verify: async (digest) => {
-      const image = await read(digest);
-      if (!image) throw noSuchImage(digest);
+      const image = await readWhole(digest);
+      if (!image) {
+        if (!(await digests()).includes(digest)) throw noSuchImage(digest);
+        return [{ image: digest, part: 'manifest', digest, message: 'holds other bytes' }];
+      }
       const damage: StoreDamage[] = [];
       for (const [part, blob] of partsOf(image.manifest)) {
         const found = await readBlob(blobPath(blob.digest)).catch(() => undefined);
@@ -180,6 +200,16 @@ export function openImageStore(stateDir: string): ImageStore {
         for (const name of await namesIn(folder)) {
           if (name.endsWith('.tmp')) await rm(join(folder, name), { force: true });
         }
+      }
+      const named = new Set<string>();
+      for (const digest of await digests()) {
+        const image = await readWhole(digest);
+        // Nothing can be read from it any more, and the build makes it anew.
+        if (!image) await rm(manifestPath(digest), { force: true });
+        for (const [, blob] of image ? partsOf(image.manifest) : []) named.add(blob.digest);
+      }
+      for (const name of await namesIn(join(root, 'blobs'))) {
+        if (!named.has(name)) await rm(join(root, 'blobs', name), { force: true });
       }
     },
   };

@@ -1,22 +1,26 @@
+import { AppError } from '../errors.ts';
 import { type ProgramResult, type RunOptions, runProgram } from './run-program.ts';
 
 /**
  * Runs a program in namespaces of its own for processes and mounts, so that neither it nor anything
  * it started or mounted outlives this process, even where that is killed. Needs root.
  */
-export function runContained(
+export async function runContained(
   program: string,
   args: readonly string[],
   options: RunOptions = {},
 ): Promise<ProgramResult> {
-  return runProgram(
-    'setpriv',
-    [
-      // The kernel kills unshare with us, and the namespace's first process with unshare.
-      ...['--pdeathsig', 'KILL', '--'],
-      ...['unshare', '--pid', '--fork', '--kill-child=KILL', '--mount-proc', '--'],
-      ...[program, ...args],
-    ],
-    options,
-  );
+  // The kernel kills unshare with us, and the namespace's first process with unshare.
+  const container = [
+    ...['--pdeathsig', 'KILL', '--', 'unshare', '--pid', '--fork', '--kill-child=KILL'],
+    ...['--mount-proc', '--'],
+  ];
+  try {
+    return await runProgram('setpriv', [...container, program, ...args], options);
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'program-failed') throw error;
+    // What the operator would type to see it fail again is the program itself.
+    const command = error.message.replace(/^setpriv .*? --mount-proc -- /, '');
+    throw new AppError(error.code, command, error.hint, { cause: error });
+  }
 }

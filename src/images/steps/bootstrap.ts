@@ -1,4 +1,4 @@
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../../errors.ts';
 import { runContained } from '../../system/run-contained.ts';
@@ -50,7 +50,21 @@ export const bootstrap: Executor<'bootstrap'> = async (step, context) => {
   ).catch((error: unknown) => {
     throw withHint(error, step.suite);
   });
+  await sweepArchives(archives);
 };
+
+/** Of each package keeps the newest download only. */
+async function sweepArchives(folder: string): Promise<void> {
+  const newest = new Map<string, { readonly file: string; readonly time: number }>();
+  for (const file of (await readdir(folder)).filter((name) => name.endsWith('.deb'))) {
+    const [name = '', , architecture = ''] = file.split('_');
+    const time = (await stat(join(folder, file))).mtimeMs;
+    const held = newest.get(`${name}_${architecture}`);
+    if (!held || held.time < time) newest.set(`${name}_${architecture}`, { file, time });
+    const older = held && (held.time < time ? held.file : file);
+    if (older) await rm(join(folder, older), { force: true });
+  }
+}
 
 /** What mmdebstrap says, what that means, and how much of the time has passed by then. */
 const phases: readonly (readonly [string, string, number])[] = [

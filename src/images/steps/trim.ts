@@ -1,12 +1,15 @@
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmod, mkdir, readdir, readlink, realpath, rm, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { AppError } from '../../errors.ts';
 import { runContained } from '../../system/run-contained.ts';
+import { runProgram } from '../../system/run-program.ts';
 import { findKernelVersion } from '../kernel-version.ts';
 import type { Executor } from './executor.ts';
 
 /**
  * Copies the root without what the definition prunes, and takes away all that names a place, a time
  * or a machine: keys made by packages' scripts, host names, logs, caches, what is enabled.
+ * Refuses a root in which a private key is left: it would be the same one on every node.
  */
 export const trim: Executor<'trim'> = async (step, context) => {
   const root = join(context.output, 'root');
@@ -15,18 +18,74 @@ export const trim: Executor<'trim'> = async (step, context) => {
   const version = await findKernelVersion(root);
   const kernel = version ? [join('usr/lib/modules', version, 'kernel')] : [];
   const modules = kernel.flatMap((folder) => step.modules.map((path) => join(folder, path)));
-  for (const path of [...step.paths, ...modules, ...ofOneMachine]) {
-    await rm(join(root, path), { recursive: true, force: true });
+  const pruned = [...step.paths, ...modules, ...ofOneMachine, ...(await keyFiles(root))];
+  for (const path of pruned) {
+    const place = await placeInRoot(root, path);
+    if (place) await rm(place, { recursive: true, force: true });
   }
-  for (const folder of emptied) await empty(join(root, folder));
+  for (const folder of emptied) {
+    const place = await placeInRoot(root, folder);
+    if (place) await empty(place);
+  }
   for (const [path, text] of Object.entries(fixedTexts)) {
-    await mkdir(join(root, path, '..'), { recursive: true });
+    await mkdir(join(root, dirname(path)), { recursive: true });
     await writeFile(join(root, path), text);
+    // Whatever the umask of this build is.
+    await chmod(join(root, dirname(path)), 0o755);
+    await chmod(join(root, path), 0o644);
   }
   await disableUnits(root);
   // The root has its own depmod: this machine may have none.
   if (version) await runContained('chroot', [root, 'depmod', version]);
+  await refusePrivateKeys(root);
 };
+
+/** Where a path of the root is on this machine; undefined where a link leads it out of the root. */
+async function placeInRoot(root: string, path: string): Promise<string | undefined> {
+  const top = await realpath(root);
+  const folder = await realpath(join(root, dirname(path))).catch(() => undefined);
+  const inside = folder === top || folder?.startsWith(`${top}/`);
+  return folder && inside ? join(folder, basename(path)) : undefined;
+}
+
+/** Host keys of sshd, and the links by which certificates that ssl-cert made are found. */
+async function keyFiles(root: string): Promise<string[]> {
+  const hostKeys = (await namesIn(join(root, 'etc/ssh')))
+    .filter((name) => name.startsWith('ssh_host_'))
+    .map((name) => join('etc/ssh', name));
+  const links: string[] = [];
+  for (const name of await namesIn(join(root, 'etc/ssl/certs'))) {
+    const path = join('etc/ssl/certs', name);
+    // Its name is a hash over the build host's name.
+    const target = await readlink(join(root, path)).catch(() => '');
+    if (target.endsWith('ssl-cert-snakeoil.pem')) links.push(path);
+  }
+  return [...hostKeys, ...links];
+}
+
+async function refusePrivateKeys(root: string): Promise<void> {
+  const { stdout } = await runProgram(
+    'grep',
+    [
+      ...['--recursive', '--files-with-matches', '--binary-files=text', '--devices=skip'],
+      ...['-e', 'BEGIN [A-Z ]*PRIVATE KEY-----$', join(root, 'etc'), join(root, 'var')],
+    ],
+    { accept: [1] },
+  );
+  if (stdout === '') return;
+  throw new AppError(
+    'secret-in-root',
+    `a private key is left in the root, every node would have it:\n  ${stdout
+      .split('\n')
+      .map((file) => file.slice(root.length))
+      .join('\n  ')}`,
+    'name the files under prune: paths: in the image definition, and give nodes theirs as secrets',
+  );
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  return (await readdir(folder).catch(() => [])).sort();
+}
 
 const ofOneMachine = [
   'boot',
