@@ -36,7 +36,8 @@ export function createBootApp(service: BootService, options: BootOptions = {}): 
   app.use((request, _response, next) => {
     // Firmware joins URLs carelessly; a slash too many must neither fail nor redirect.
     const [path = '', ...query] = request.url.split('?');
-    request.url = [path.replace(/\/{2,}/g, '/'), ...query].join('?');
+    // The absolute form of RFC 9112 §3.2.2 has its own two slashes.
+    if (path.startsWith('/')) request.url = [path.replace(/\/{2,}/g, '/'), ...query].join('?');
     next();
   });
 
@@ -50,6 +51,8 @@ export function createBootApp(service: BootService, options: BootOptions = {}): 
   });
 
   app.get(scriptPath, async (request, response) => {
+    // Express answers HEAD by the GET route; a HEAD must not begin a boot.
+    if (request.method === 'HEAD') return plain(response, 405, 'GET begins a boot', 'GET');
     const query = readScriptQuery(request);
     if (!query) return plain(response, 400, 'mac= is missing or is no MAC address');
     const answer = await service.script(query, clientAddress(request));
@@ -74,7 +77,6 @@ export function createBootApp(service: BootService, options: BootOptions = {}): 
 
   app.get(secretsPath(':bootId'), async (request, response) => {
     response.setHeader('Cache-Control', 'no-store');
-    // Express answers HEAD by the GET route; a HEAD must not spend the token.
     if (request.method === 'HEAD') return plain(response, 405, 'GET spends the token', 'GET');
     const token = /^Bearer ([0-9a-f]{64})$/.exec(request.headers.authorization ?? '')?.[1];
     if (!token) {

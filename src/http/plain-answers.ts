@@ -23,5 +23,6 @@ export function answerErrors(
     return;
   }
   process.stderr.write(`rolecall: ${request.method} ${request.path}: ${String(error)}\n`);
+  for (const name of ['ETag', 'Cache-Control', 'Content-Range']) response.removeHeader(name);
   plain(response, 500, 'the server could not answer; its log says why');
 }

@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import type { Request, Response } from 'express';
 import { parseRange } from './range.ts';
@@ -43,6 +43,7 @@ export async function sendFile(
       : { kind: 'whole' as const };
   if (wanted.kind === 'unsatisfiable') {
     response.setHeader('Content-Range', `bytes */${file.size}`);
+    response.removeHeader('Cache-Control');
     response.status(416).type('text/plain').send('the range lies outside the file\n');
     return none;
   }
@@ -51,20 +52,26 @@ export async function sendFile(
   if (wanted.kind === 'part') {
     response.setHeader('Content-Range', `bytes ${first}-${last}/${file.size}`);
   }
-  response.setHeader('Content-Length', last - first + 1);
   if (request.method === 'HEAD' || last < first) {
+    response.setHeader('Content-Length', last - first + 1);
     response.end();
     return none;
   }
-  const source = createReadStream(file.path, { start: first, end: last, highWaterMark: readSize });
+  // Opened before the headers go out: a file that vanished is still worth a proper answer.
+  const handle = await open(file.path);
+  response.setHeader('Content-Length', last - first + 1);
+  const wantedBytes = last - first + 1;
+  const source = handle.createReadStream({ start: first, end: last, highWaterMark: readSize });
   try {
-    await pipeline(source, response);
-  } catch (error) {
-    // A file that vanished before the first byte is still worth an answer; after it, only the cut tells.
-    if (!response.headersSent) throw error;
+    await pipeline(source, response, { end: false });
+  } catch {
+    // The client went away, or the disk failed: only the cut connection can tell.
     response.destroy();
     return { bytes: source.bytesRead, complete: false };
   }
+  // A file shorter than announced would leave the client waiting for the rest.
+  if (source.bytesRead === wantedBytes) response.end();
+  else response.destroy();
   return { bytes: source.bytesRead, complete: source.bytesRead === file.size };
 }
 

@@ -7,11 +7,14 @@ export interface EventLimits {
   readonly perMachine: number;
   /** Milliseconds. */
   readonly maxAge: number;
+  /** Newest events kept of all machines: made-up MAC addresses cannot fill the disk. */
+  readonly total: number;
 }
 
 export const defaultEventLimits: EventLimits = {
   perMachine: 500,
   maxAge: 30 * 24 * 60 * 60 * 1000,
+  total: 500_000,
 };
 
 /** An event with its place in the log; ids only ever grow. */
@@ -46,6 +49,12 @@ export interface EventLog {
 
 /** Milliseconds that an event may wait for others, so that a burst costs one write to disk. */
 const gather = 50;
+
+/** Milliseconds. */
+const retryAfter = 5000;
+
+/** Events that wait in memory while the disk refuses them. */
+const mostPending = 10_000;
 
 /**
  * Opens the event log. `alive` reports reach the listeners and are not kept: every ten seconds from
@@ -86,11 +95,22 @@ export function openEventLog(
     pending = pending.slice(batch.length);
   }
 
+  /** A full disk must not end the server: machines boot without history. */
+  function flushOrRetry(): void {
+    try {
+      flush();
+    } catch (error) {
+      process.stderr.write(`rolecall: events are not on disk yet: ${(error as Error).message}\n`);
+      timer = setTimeout(flushOrRetry, retryAfter).unref();
+    }
+  }
+
   return {
     append(event) {
       if (!(event.kind === 'stage' && event.stage === 'alive')) {
         pending.push(event);
-        timer ??= setTimeout(flush, gather).unref();
+        if (pending.length > mostPending) pending = pending.slice(-mostPending);
+        timer ??= setTimeout(flushOrRetry, gather).unref();
       }
       for (const listener of listeners) listener(event);
     },
@@ -126,6 +146,10 @@ export function openEventLog(
     prune(now) {
       flush();
       database.run('DELETE FROM events WHERE at < ?', now - limits.maxAge);
+      database.run(
+        'DELETE FROM events WHERE id <= (SELECT id FROM events ORDER BY id DESC LIMIT 1 OFFSET ?)',
+        limits.total,
+      );
     },
     close() {
       flush();

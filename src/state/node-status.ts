@@ -227,8 +227,13 @@ function advance(before: MachineState, event: Event, stage: RunStage): MachineSt
     heardAt: event.at,
     silent: false,
     reason: '',
-    steps: [...run.steps, { stage, at: event.at }].slice(-20),
+    steps: keepEnds([...run.steps, { stage, at: event.at }]),
   });
+}
+
+/** The steps of the boot itself, and the latest of a service that fails and recovers again and again. */
+function keepEnds(steps: Run['steps']): Run['steps'] {
+  return steps.length <= 20 ? steps : [...steps.slice(0, 8), ...steps.slice(-12)];
 }
 
 function heard(before: MachineState, event: Event): MachineState {
@@ -249,6 +254,19 @@ export function isSilent(run: Run, look: Look): boolean {
 /** Machines that have fallen silent and whose silence no event tells of yet. */
 export function newlySilent(machines: Machines, look: Look): readonly MachineState[] {
   return [...machines.values()].filter((m) => !m.run.silent && isSilent(m.run, look));
+}
+
+/** Machines to forget: those that asked once and never booted after an hour, others after `maxAge` milliseconds of nothing. */
+export function forgettable(
+  machines: Machines,
+  now: number,
+  maxAge: number,
+): readonly MacAddress[] {
+  const patience = ({ run, earlier }: MachineState) =>
+    run.bootId === '' && earlier.length === 0 ? 3_600_000 : maxAge;
+  return [...machines.values()]
+    .filter((m) => now - m.run.heardAt > patience(m))
+    .map((m) => m.machine);
 }
 
 /** The machines with reports that the log does not keep: when each boot was last heard of. */

@@ -41,7 +41,13 @@ export function openState(stateDir: string, options: StateOptions = {}): State {
   const events = openEventLog(database, options.events ?? defaultEventLimits);
   const boots = openBootStore(database);
   const overlays = openOverlayStore(join(stateDir, 'overlays'));
-  const timer = setInterval(() => boots.flush(), reportInterval).unref();
+  const timer = setInterval(() => {
+    try {
+      boots.flush();
+    } catch (error) {
+      process.stderr.write(`rolecall: reports are not on disk yet: ${(error as Error).message}\n`);
+    }
+  }, reportInterval).unref();
   return {
     events,
     leases: openLeaseStore(database),

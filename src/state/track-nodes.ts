@@ -1,8 +1,10 @@
 import type { MacAddress } from '../net/mac.ts';
 import type { Event, ReportedStage } from './event.ts';
+import { defaultEventLimits } from './events.ts';
 import {
   foldEvents,
   foldMachine,
+  forgettable,
   type Look,
   type MachineState,
   type Machines,
@@ -48,6 +50,9 @@ export function trackNodes(state: Pick<State, 'events' | 'boots'>, now: () => nu
   const timer = setInterval(() => {
     for (const { machine, run } of newlySilent(machines, look())) {
       events.append({ at: now(), machine, node: run.node, kind: 'silent' });
+    }
+    for (const machine of forgettable(machines, now(), defaultEventLimits.maxAge)) {
+      machines.delete(machine);
     }
   }, lookInterval).unref();
 
