@@ -97,7 +97,7 @@ async function addNode(dir: string, given: string | undefined, options: AddOptio
     tags: options.tag ?? [],
   });
   const after = await validSite(dir, new Map([[file, text]]));
-  const body = text.trimEnd().replaceAll(/^/gm, '  ');
+  const body = text.trimEnd().replaceAll(/^(?=.)/gm, '  ');
   for (const line of describeEdit(before, after)) say(line);
   say(`${options.dryRun ? 'would write' : 'writing'} ${file}:\n\n${body}\n`);
   if (options.dryRun) return;
