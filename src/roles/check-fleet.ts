@@ -1,7 +1,7 @@
 import type { Problem } from '../errors.ts';
 import { suggestion } from '../site/did-you-mean.ts';
 import { type Site, type SiteNode, selectNodes } from '../site/site.ts';
-import { baseRole, type Fleet, roleNames } from './fleet.ts';
+import { baseRole, type Fleet, mountPoints, roleNames } from './fleet.ts';
 import type { ImageFacts } from './image-facts.ts';
 import { mergeOverlay } from './merge-overlay.ts';
 import { renderOverlay } from './render-overlay.ts';
@@ -138,11 +138,9 @@ function strayParams(node: SiteNode, roles: Roles): readonly Problem[] {
 
 function dataInRam({ site, roles }: Fleet): readonly Problem[] {
   return [...site.nodes.values()].flatMap((node) => {
-    const mounted = [...site.volumes.values()]
-      .filter((volume) => selectNodes(site, volume.clients).includes(node.name))
-      .map((volume) => volume.at);
+    const mounted = mountPoints(site, node);
     return rolesHere(node, roles).flatMap((role) =>
-      role.data
+      Object.keys(role.data)
         .filter((folder) => !mounted.includes(folder))
         .map((folder) =>
           problem(

@@ -1,7 +1,7 @@
 import type { Problem, Result } from '../errors.ts';
 import { isLabel } from '../site/read-values.ts';
-import { parseYaml, type YamlPlace } from '../site/yaml-file.ts';
-import type { ReloadRule, Role, RoleFile, RoleFileRule } from './role.ts';
+import { type Fields, parseYaml, type YamlPlace } from '../site/yaml-file.ts';
+import type { DataFolder, ReloadRule, Role, RoleFile, RoleFileRule } from './role.ts';
 import { schemaProblem } from './role-params.ts';
 
 /** A role folder as read from disk. */
@@ -69,7 +69,7 @@ function readRole(place: YamlPlace, folder: RoleFolder): Role | undefined {
     files: readFileRules(fields.files, folder.tree),
     tree: folder.tree,
     remove: readRemove(fields.remove, folder.tree),
-    data: readWords(fields.data, /^\/[^\s]+[^/\s]$/, 'a folder on the node, such as /srv/mail'),
+    data: readData(fields.data),
     ready: fields.ready?.text('curl -fsS http://localhost/') ?? '',
     reload: readReload(fields.reload),
   };
@@ -147,21 +147,42 @@ function readFileRules(
     if (!paths.includes(path)) {
       at.problem(`this role has no file ${path}`, nearPath(path, paths));
     }
-    const mode = fields.mode?.text('0640');
-    if (mode !== undefined && !/^[0-7]{3,4}$/.test(mode)) {
-      fields.mode?.problem(`${mode} is no file mode`, 'three or four octal digits, such as 0640');
-    }
-    const owner = readAccount(fields.owner);
-    const group = readAccount(fields.group);
     const append = fields.append?.flag();
     rules[path] = {
-      ...(mode === undefined ? {} : { mode }),
-      ...(owner === undefined ? {} : { owner }),
-      ...(group === undefined ? {} : { group }),
+      ...readOwnership(fields),
       ...(append === undefined ? {} : { append }),
     };
   }
   return rules;
+}
+
+/** Mode, owner and group of a file or folder. */
+function readOwnership(fields: Fields<'mode' | 'owner' | 'group'>) {
+  const mode = fields.mode?.text('0640');
+  if (mode !== undefined && !/^[0-7]{3,4}$/.test(mode)) {
+    fields.mode?.problem(`${mode} is no file mode`, 'three or four octal digits, such as 0640');
+  }
+  const owner = readAccount(fields.owner);
+  const group = readAccount(fields.group);
+  return {
+    ...(mode === undefined ? {} : { mode }),
+    ...(owner === undefined ? {} : { owner }),
+    ...(group === undefined ? {} : { group }),
+  };
+}
+
+function readData(place: YamlPlace | undefined): Readonly<Record<string, DataFolder>> {
+  const folders: Record<string, DataFolder> = {};
+  for (const [path, at] of place?.entries('such as data: {/srv/mail: {memory: 64}}') ?? []) {
+    const fields = at.fields(['memory', 'mode', 'owner', 'group'] as const);
+    if (!/^(\/[A-Za-z0-9_.-]+)+$/.test(path)) {
+      at.problem(`${path} is no folder on the node`, 'such as /srv/mail');
+    }
+    if (!fields) continue;
+    if (!fields.memory) at.problem('memory is missing', 'MiB of RAM at most, such as memory: 64');
+    folders[path] = { memory: fields.memory?.text('64') ?? '', ...readOwnership(fields) };
+  }
+  return folders;
 }
 
 function readAccount(place: YamlPlace | undefined): string | undefined {

@@ -3,10 +3,12 @@ import type { Problem } from '../errors.ts';
 import { suggestion } from '../site/did-you-mean.ts';
 import type { SiteNode } from '../site/site.ts';
 import { enableUnits } from './enable-units.ts';
-import { type Fleet, roleFileName, roleNames, rolesOf } from './fleet.ts';
+import { type Fleet, mountPoints, roleFileName, roleNames, rolesOf } from './fleet.ts';
 import type { ImageFacts, UnitInstall } from './image-facts.ts';
 import { type MergedPath, mergeOverlay } from './merge-overlay.ts';
 import { type OverlayFile, type RegularFile, rootFile, rootLink } from './overlay-file.ts';
+import { resolveOwnership } from './ownership.ts';
+import { renderRamFolder } from './render-data-folders.ts';
 import { renderLinks } from './render-links.ts';
 import { renderTemplate } from './render-template.ts';
 import type { Role, RoleFile } from './role.ts';
@@ -37,7 +39,8 @@ export const readyDir = '/etc/rolecall/ready.d';
  * `role.yaml`: links, enabled units, machine-id, modules, sysctls, ready commands, paths to remove.
  * The same input gives the same files; nothing of time, place or chance is in them.
  */
-export function renderOverlay({ fleet, node, facts }: RenderInput): RenderedOverlay {
+export function renderOverlay(input: RenderInput): RenderedOverlay {
+  const { fleet, node, facts } = input;
   const roles = rolesOf(fleet, node);
   const merged = mergeOverlay(node, roles);
   const problems: Problem[] = [...unknownRoles(fleet, node), ...merged.problems];
@@ -64,6 +67,7 @@ export function renderOverlay({ fleet, node, facts }: RenderInput): RenderedOver
     ...renderModules(roles),
     ...roles.flatMap(renderSysctls),
     ...renderRemove(roles),
+    ...renderDataFolders(node, roles, input, context, problems),
     ...renderEnabled(node, roles, own, facts, problems),
   ];
   const files = addUnwritten(own, made, node, problems);
@@ -123,20 +127,18 @@ function renderPath(
   );
   const content = contents.length === 1 ? (contents[0] ?? '') : contents.map(asText).join('');
   const rule = first.role.files[path] ?? {};
-  const fault = (message: string) =>
+  const owner = resolveOwnership(rule, facts);
+  if (!owner.ok) {
     problems.push({
       file: roleFileName(first.role, 'role.yaml'),
       line: 0,
       path: `files.${path}`,
-      message,
-      hint: 'list the package that makes it under packages, then: rolecall build',
+      message: owner.message,
+      hint: missingAccountHint,
     });
-  const user = findUser(rule.owner ?? 'root', facts);
-  const gid = rule.group === undefined ? user?.gid : findGroup(rule.group, facts);
-  if (!user) fault(`the image has no user ${rule.owner}`);
-  if (rule.group !== undefined && gid === undefined) fault(`the image has no group ${rule.group}`);
-  const mode = Number.parseInt(rule.mode ?? '0644', 8);
-  return [{ path, kind: 'file', mode, uid: user?.uid ?? 0, gid: gid ?? 0, content }];
+  }
+  const { uid, gid } = owner.ok ? owner : { uid: 0, gid: 0 };
+  return [{ path, kind: 'file', mode: Number.parseInt(rule.mode ?? '0644', 8), uid, gid, content }];
 }
 
 function renderContent(
@@ -167,7 +169,7 @@ function renderText(
     line: path === '' ? rendered.line : 0,
     path,
     message: rendered.message,
-    hint: 'what a template sees is in docs/roles.md',
+    hint: 'what a template sees is in docs/roles.md; a plain <% is written <%%',
   });
   return '';
 }
@@ -176,15 +178,34 @@ function asText(content: string | Uint8Array): string {
   return typeof content === 'string' ? content : Buffer.from(content).toString('utf8');
 }
 
-function findUser(name: string, facts: ImageFacts) {
-  if (name === 'root') return { uid: 0, gid: 0 };
-  return /^\d+$/.test(name) ? { uid: Number(name), gid: 0 } : facts.users[name];
+function renderDataFolders(
+  node: SiteNode,
+  roles: readonly Role[],
+  { fleet, facts }: RenderInput,
+  context: TemplateContext,
+  problems: Problem[],
+): readonly OverlayFile[] {
+  const onVolumes = mountPoints(fleet.site, node);
+  return roles.flatMap((role) =>
+    Object.entries(role.data)
+      .filter(([path]) => !onVolumes.includes(path))
+      .flatMap(([path, folder]) => {
+        const file = roleFileName(role, 'role.yaml');
+        const fault = (message: string, hint: string) =>
+          problems.push({ file, line: 0, path: `data.${path}`, message, hint });
+        const text = renderText(folder.memory, file, context, problems, `data.${path}.memory`);
+        const memory = /^[1-9]\d{0,6}$/.test(text) ? Number(text) : 0;
+        if (memory === 0) fault(`${JSON.stringify(text)} is no number of MiB`, 'such as 64');
+        const owner = resolveOwnership(folder, facts);
+        if (!owner.ok) fault(owner.message, missingAccountHint);
+        const { uid, gid } = owner.ok ? owner : { uid: 0, gid: 0 };
+        return renderRamFolder({ path, memory, mode: folder.mode ?? '0755', uid, gid });
+      }),
+  );
 }
 
-function findGroup(name: string, facts: ImageFacts): number | undefined {
-  if (name === 'root') return 0;
-  return /^\d+$/.test(name) ? Number(name) : facts.groups[name];
-}
+const missingAccountHint =
+  'list the package that makes it under packages, then: rolecall build --publish';
 
 function renderReady(
   role: Role,

@@ -25,7 +25,7 @@ export interface Role {
   /** Paths of the image to delete on the node. */
   readonly remove: readonly string[];
   /** Folders whose content shall outlive a boot; one without a volume lives in RAM, and `check` warns. */
-  readonly data: readonly string[];
+  readonly data: Readonly<Record<string, DataFolder>>;
   /** Shell command, run on the node, that uses the service as a client would; exit 0 is ready. */
   readonly ready: string;
   /** Which changed paths mean which check and unit action; what is in none needs a reboot. */
@@ -57,4 +57,15 @@ export interface ReloadRule {
   readonly check?: string;
   readonly unit: string;
   readonly action: 'reload' | 'restart';
+}
+
+/** A folder of data; where no volume is mounted on it, a tmpfs of its own is. */
+export interface DataFolder {
+  /** MiB of RAM that it may take, as a template. */
+  readonly memory: string;
+  /** Octal text; 0755 by default. */
+  readonly mode?: string;
+  /** Default root, as is the group, which else is the owner's. */
+  readonly owner?: string;
+  readonly group?: string;
 }
