@@ -61,10 +61,14 @@ export function planTaps(
 export function renderIpBatch(plan: NetworkPlan): string {
   const lines = [
     'link set lo up',
-    ...plan.bridges.flatMap((bridge) => [
+    ...plan.bridges.flatMap((bridge, i) => [
       `link add name ${bridge.name} type bridge stp_state 0 forward_delay 0 mcast_snooping 0`,
       ...(bridge.address ? [`address add ${bridge.address} dev ${bridge.name}`] : []),
       `link set ${bridge.name} up`,
+      // A bridge has a carrier only while a port has; like a real switch, it is there before machines are.
+      `link add name up${i} type veth peer name port${i}`,
+      `link set port${i} master ${bridge.name} up`,
+      `link set up${i} up`,
     ]),
     ...plan.taps.flatMap((tap) => [
       `tuntap add dev ${tap.name} mode tap`,

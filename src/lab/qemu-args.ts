@@ -90,6 +90,8 @@ function networkCard(
   tap: string,
 ): readonly string[] {
   const device = [spec.nicModel, `netdev=net${index}`, `mac=${nic.mac}`];
+  // Newer iPXE ROMs carry the PCI id of virtio 1.0 (1af4:1041) only, and SeaBIOS compares it.
+  if (spec.nicModel === 'virtio-net-pci') device.push('disable-legacy=on');
   if (index === 0 && spec.firmware === 'uefi') device.push('bootindex=1');
   // A card without a ROM leaves UEFI to its own network stack, as most servers' firmware has one.
   if (spec.firmware === 'uefi' || index > 0) device.push('romfile=');

@@ -52,8 +52,8 @@ describe('the private network', () => {
       addr_info: { local: string; family: string }[];
       linkinfo?: { info_data?: Record<string, number> };
     }[];
-    expect(links.map((l) => l.ifname)).toEqual(['lo', 'br0', 'tap0']);
-    const [, bridge, tap] = links;
+    expect(links.map((l) => l.ifname).sort()).toEqual(['br0', 'lo', 'port0', 'tap0', 'up0']);
+    const [bridge, tap] = ['br0', 'tap0'].map((name) => links.find((l) => l.ifname === name));
     expect(bridge?.linkinfo?.info_data).toMatchObject({
       stp_state: 0,
       forward_delay: 0,
