@@ -1,0 +1,56 @@
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { openState } from '../../../src/state/state.ts';
+import { trackNodes } from '../../../src/state/track-nodes.ts';
+import { mac, report, start, wholeBoot } from './fold.ts';
+import { temporaryFolder } from './temporary-folder.ts';
+
+/** A server's state and tracker on a clock that the test moves. */
+function follow(folder = temporaryFolder(), from = start) {
+  vi.useFakeTimers({ now: from, toFake: ['setInterval', 'clearInterval', 'Date'] });
+  const state = openState(folder);
+  const tracker = trackNodes(state, Date.now);
+  const stop = () => {
+    tracker.stop();
+    state.close();
+  };
+  onTestFinished(() => {
+    stop();
+    vi.useRealTimers();
+  });
+  return { state, tracker, stop, folder };
+}
+
+test('a machine that stops reporting is silent once, until it reports', () => {
+  const { state, tracker } = follow();
+  for (const e of wholeBoot(0, 'a')) state.events.append(e);
+  vi.advanceTimersByTime(49_000);
+  expect(tracker.machines().get(mac(1))?.run.silent).toBe(false);
+  vi.advanceTimersByTime(60_000);
+  expect(tracker.machines().get(mac(1))?.run.silent).toBe(true);
+  const silences = state.events.list().filter((e) => e.event.kind === 'silent');
+  expect(silences).toHaveLength(1);
+  state.events.append(report(110, 'a', 'alive'));
+  expect(tracker.machines().get(mac(1))?.run).toMatchObject({ silent: false, stage: 'ready' });
+});
+
+test('the end of a silence outlives a restart, though alive is not kept', () => {
+  const first = follow();
+  for (const e of wholeBoot(0, 'a')) first.state.events.append(e);
+  vi.advanceTimersByTime(60_000);
+  first.state.events.append(report(61, 'a', 'alive'));
+  first.stop();
+  const { tracker } = follow(first.folder, start + 62_000);
+  expect(tracker.machines().get(mac(1))?.run).toMatchObject({
+    silent: false,
+    stage: 'ready',
+    since: start + 20_000,
+  });
+});
+
+test('a subscriber of the log finds the event already folded', () => {
+  const { state, tracker } = follow();
+  const seen: (string | undefined)[] = [];
+  state.events.subscribe((e) => seen.push(tracker.machines().get(e.machine)?.run.stage));
+  for (const e of wholeBoot(0, 'a')) state.events.append(e);
+  expect(seen).toEqual(['dhcp', 'loader', 'script', 'kernel', 'root', 'overlay', 'ready']);
+});
