@@ -4,6 +4,7 @@ import { dhcpOption, packSubOptions, textBytes } from './dhcp-options.ts';
 import type { DhcpClient } from './identify-client.ts';
 import { scriptUrl } from './ipxe-script.ts';
 import { architectures } from './loader-by-client.ts';
+import { loaderScriptlet } from './loader-scriptlet.ts';
 
 /** What a reply says about booting. */
 export type BootAnswer =
@@ -100,19 +101,4 @@ function ipxeOptions(line?: string): [number, Uint8Array] {
       ...(line === undefined ? [] : [[scriptlet, textBytes(line)] as const]),
     ]),
   ];
-}
-
-/**
- * The line that our loader runs at its start, out of the acknowledgement that its firmware kept:
- * with the firmware's address it fetches the boot script at once; else it asks DHCP by our name.
- * At most 255 bytes. A script that fails or returns leaves nothing else to boot, so the machine restarts.
- */
-export function loaderScriptlet(url: string): string {
-  return [
-    'set user-class rolecall',
-    `&& set u ${url}`,
-    `&& ifopen && chain \${u}`,
-    `|| dhcp && chain \${u}`,
-    '|| sleep 15 && reboot',
-  ].join(' ');
 }

@@ -94,7 +94,7 @@ export function identifyClient(packet: DhcpPacket): IdentifiedClient {
   const arch = readArchitecture(options.get(dhcpOption.architecture), vendorClass);
   const firmware = arch === undefined ? undefined : architectures[arch]?.firmware;
   const via = readVia(options.get(dhcpOption.userClass), vendorClass, ipxe !== undefined);
-  const uuid = readUuid(options.get(dhcpOption.machineId), via);
+  const uuid = readUuid(options.get(dhcpOption.machineId));
   const requested = readIpv4(options.get(dhcpOption.requestedAddress));
   const serverId = readIpv4(options.get(dhcpOption.serverId));
   const hostName = readText(options.get(dhcpOption.hostName));
@@ -192,18 +192,16 @@ function readArchitecture(value: Uint8Array | undefined, vendorClass: string): n
 }
 
 /**
- * The system UUID in SMBIOS text form. Firmware sends the table's bytes, whose first three fields are
- * little-endian; iPXE sends them in network order.
+ * The system UUID as text. PXE sends the bytes of the SMBIOS table, whose first three fields are
+ * little-endian; iPXE, which knows it in network order, turns it round for this option.
  */
-function readUuid(value: Uint8Array | undefined, via: ClientVia): string | undefined {
+function readUuid(value: Uint8Array | undefined): string | undefined {
   if (value?.length !== 17 || value[0] !== 0) return undefined;
   const bytes = Buffer.from(value.subarray(1));
   if (bytes.every((b) => b === 0) || bytes.every((b) => b === 255)) return undefined;
-  if (via === 'pxe' || via === 'http') {
-    bytes.subarray(0, 4).reverse();
-    bytes.subarray(4, 6).reverse();
-    bytes.subarray(6, 8).reverse();
-  }
+  bytes.subarray(0, 4).reverse();
+  bytes.subarray(4, 6).reverse();
+  bytes.subarray(6, 8).reverse();
   return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 }
 

@@ -1,0 +1,34 @@
+/**
+ * The line that our loader runs at its start, out of the acknowledgement that its firmware kept:
+ * with the firmware's address it fetches the boot script at once; else it asks DHCP by our name.
+ * At most 250 bytes, what option 175 has room for. A script that fails or returns leaves nothing else to
+ * boot, so the machine restarts.
+ */
+export function loaderScriptlet(url: string): string {
+  return [
+    'set user-class rolecall',
+    `&& set u ${url}`,
+    `&& ifopen && chain \${u}`,
+    // iPXE's `dhcp` command also waits for an IPv6 router; this asks DHCP alone.
+    `|| ifconf -c dhcp && chain \${u}`,
+    '|| sleep 15 && reboot',
+  ].join(' ');
+}
+
+/**
+ * `autoexec.ipxe`: UEFI builds of our loader look for it beside themselves before anything else.
+ * It spares their two seconds of banner, and after HTTP Boot, of which they keep no acknowledgement,
+ * the wait for an IPv6 router.
+ */
+export function renderAutoexec(): string {
+  return [
+    '#!ipxe',
+    'set user-class rolecall',
+    ':ask',
+    `ifconf -c dhcp && chain --replace \${filename} ||`,
+    'echo rolecall: no boot script; asking again in 15 s',
+    'sleep 15',
+    'goto ask',
+    '',
+  ].join('\n');
+}
