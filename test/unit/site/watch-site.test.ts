@@ -38,6 +38,8 @@ async function start(options: { quietMs?: number; pollMs?: number; heldMs?: numb
     onGeneration: (generation) => void generations.push(generation),
     onHeld: (problem) => void held.push(problem),
     quietMs: 40,
+    // Longer than any test, so that the kernel's events alone must do.
+    pollMs: 60_000,
     ...options,
   });
 }
@@ -88,9 +90,9 @@ const sizeOf = (generation: Generation<Site> | undefined) =>
 test('a file written bit by bit is read once, when it is whole', async () => {
   await start({ quietMs: 300 });
   const file = await open(join(dir, 'nodes/web1.yaml'), 'w');
-  for (const letter of nodeYaml(11, 'mail')) {
-    await file.write(letter);
-    await delay(5);
+  for (const line of nodeYaml(11, 'mail').match(/.{1,9}|\n/g) ?? []) {
+    await file.write(line);
+    await delay(80);
   }
   await file.close();
   await arrives(2);
@@ -128,6 +130,18 @@ test('waits for git, also of a repository above the site, and says so when it ta
   await rm(lock);
   await arrives(2);
   expect(rolesOf(generations[1])).toEqual(['lb']);
+});
+
+test('git that starts while the files are quiet is waited for too', async () => {
+  await runProgram('git', ['init', '--quiet', repo]);
+  await start({ quietMs: 400 });
+  await writeFile(join(dir, 'nodes/web1.yaml'), nodeYaml(11, 'mail'));
+  await delay(150);
+  await writeFile(join(repo, '.git/index.lock'), '');
+  await delay(800);
+  expect(generations).toHaveLength(1);
+  await rm(join(repo, '.git/index.lock'));
+  await arrives(2);
 });
 
 test('follows a worktree to its own lock', async () => {
