@@ -5,7 +5,19 @@ import { register as image } from './image.ts';
 import { register as init } from './init.ts';
 import { register as lab } from './lab.ts';
 import { register as node } from './node.ts';
+import { register as render } from './render.ts';
+import { register as role } from './role.ts';
 import { register as serve } from './serve.ts';
 
 /** Every noun of the command line, in the order in which help lists them. */
-export const commands: readonly RegisterCommand[] = [init, check, build, image, serve, node, lab];
+export const commands: readonly RegisterCommand[] = [
+  init,
+  check,
+  render,
+  role,
+  build,
+  image,
+  serve,
+  node,
+  lab,
+];
