@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { TransferTerms } from './tftp-options.ts';
 import { dataHeader, encodeTftpPacket, parseTftpPacket } from './tftp-packet.ts';
 import {
-  flightDelayed,
+  delayFlight,
   planTransfer,
   stepTransfer,
   type TransferInput,
@@ -84,12 +84,13 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
 
   async function readThenSend(step: TransferStep, part: { offset: number; length: number }) {
     reading = true;
+    const began = clock();
     const bytes = await readWhole(content, part.offset, part.length);
     reading = false;
     if (state.phase !== 'sending') return content.close?.();
     if (!bytes) return tell({ kind: 'stop', reason: 'the file cannot be read' });
     chunk = { offset: part.offset, bytes };
-    state = flightDelayed(state, clock());
+    state = delayFlight(state, clock() - began);
     carryOut(step);
   }
 

@@ -49,15 +49,22 @@ export interface TransferState {
   readonly heardAt: number | undefined;
   readonly deadline: number;
   /** RFC 6298; undefined before the first measurement. */
-  readonly roundTrip: { readonly smoothed: number; readonly variation: number } | undefined;
+  readonly roundTrip: RoundTrip | undefined;
   /** Doublings of the retransmission time-out. */
   readonly backOff: number;
+  /** Whether an ACK inside the window was the last news: a gap, or a duplicate on its way. */
+  readonly gap: boolean;
   /** Packets sent more than once. */
   readonly retransmissions: number;
   /** Of a delivered file: whether the last block was acknowledged. Many ROMs start the loader without that. */
   readonly acknowledged: boolean;
   /** Why it failed or was cancelled. */
   readonly reason: string;
+}
+
+interface RoundTrip {
+  readonly smoothed: number;
+  readonly variation: number;
 }
 
 export interface TransferStep {
@@ -70,6 +77,10 @@ export interface TransferStep {
 const firstRoundTrip = 1000;
 const shortestTimeout = 100;
 const longestTimeout = 5000;
+/** How long datagrams after a gap may still be on their way. */
+const shortestPatience = 10;
+const longestPatience = 100;
+const mostKeptBackOff = 2;
 /** Enough for a link that bounces for some 25 seconds. */
 const mostTries = 10;
 /** A client that never answered may be a forged address: it gets few packets. */
@@ -93,6 +104,7 @@ export function planTransfer(terms: TransferTerms, size: number): TransferState 
     deadline: 0,
     roundTrip: undefined,
     backOff: 0,
+    gap: false,
     retransmissions: 0,
     acknowledged: false,
     reason: '',
@@ -125,9 +137,13 @@ export function stepTransfer(
   }
 }
 
-/** The state after a flight that left only now, because its content had to be read first. */
-export function flightDelayed(state: TransferState, now: number): TransferState {
-  return { ...state, flightAt: now, deadline: now + state.deadline - state.flightAt };
+/** The state when packets left `milliseconds` late, because their content had to be read first. */
+export function delayFlight(state: TransferState, milliseconds: number): TransferState {
+  return {
+    ...state,
+    flightAt: state.flightAt + milliseconds,
+    deadline: state.deadline + milliseconds,
+  };
 }
 
 /** What to do with a read request from a port that already has a transfer. */
@@ -149,8 +165,13 @@ function acknowledge(state: TransferState, wireBlock: number, now: number): Tran
   if (block === state.acked || block > state.sent) return wait(state, now);
 
   const whole = block === state.sent;
-  const measured = whole && state.fresh ? measure(state, Math.max(0, now - state.flightAt)) : state;
-  const next: TransferState = { ...measured, acked: block, tries: 0, heardAt: now };
+  const next: TransferState = {
+    ...learn(state, Math.max(0, now - state.flightAt)),
+    acked: block,
+    tries: 0,
+    heardAt: now,
+    gap: !whole,
+  };
   if (block === state.lastBlock) {
     return {
       state: { ...next, phase: 'delivered', acknowledged: true },
@@ -158,8 +179,20 @@ function acknowledge(state: TransferState, wireBlock: number, now: number): Tran
       timer: undefined,
     };
   }
-  // An ACK inside the window names the last block before a gap: RFC 7440 §4 goes on from there.
-  return fly(next, now);
+  return whole ? fly(next, now) : slide(next, now);
+}
+
+/**
+ * An ACK inside the window names the last block in order: what follows is lost, or only overtaken by a duplicate.
+ * RFC 7440 §4 sends all that follows again, and one duplicated datagram then doubles every window to the end.
+ * So the window moves on first; what follows is sent again when no more news comes within a round trip.
+ */
+function slide(state: TransferState, now: number): TransferStep {
+  const first = state.sent + 1;
+  const last = Math.min(state.acked + state.terms.windowSize, state.lastBlock);
+  const timer = Math.min(longestPatience, measuredTimeout(state, shortestPatience));
+  const next: TransferState = { ...state, sent: last, fresh: false, deadline: now + timer };
+  return { state: next, send: packetsOf(state, first, last), timer };
 }
 
 /** Sends the window after the last acknowledged block. */
@@ -177,9 +210,12 @@ function fly(state: TransferState, now: number): TransferStep {
     deadline,
     retransmissions: state.retransmissions + again,
   };
-  const send: TransferPacket[] = [];
-  for (let block = first; block <= last; block++) send.push(packetOf(state, block));
-  return { state: next, send, timer: deadline - now };
+  return { state: next, send: packetsOf(state, first, last), timer: deadline - now };
+}
+
+function packetsOf(state: TransferState, first: number, last: number): TransferPacket[] {
+  const length = Math.max(0, last - first + 1);
+  return Array.from({ length }, (_, index) => packetOf(state, first + index));
 }
 
 function packetOf(state: TransferState, block: number): TransferPacket {
@@ -193,6 +229,7 @@ function packetOf(state: TransferState, block: number): TransferPacket {
 function runOut(state: TransferState, now: number): TransferStep {
   // Timers may fire a moment early.
   if (now < state.deadline - 1) return wait(state, now);
+  if (state.gap) return fly({ ...state, gap: false }, now);
   if (state.tries >= triesAllowed(state)) return giveUp(state);
   return fly({ ...state, tries: state.tries + 1, backOff: Math.min(state.backOff + 1, 10) }, now);
 }
@@ -250,19 +287,38 @@ function wait(state: TransferState, now: number): TransferStep {
 /** RFC 2349's interval stands as the client asked; else RFC 6298 with bounds for a boot segment. */
 function retransmissionTimeout(state: TransferState): number {
   if (state.terms.timeout !== undefined) return state.terms.timeout;
-  const base = state.roundTrip
-    ? Math.max(shortestTimeout, state.roundTrip.smoothed + 4 * state.roundTrip.variation)
-    : firstRoundTrip;
-  return Math.min(longestTimeout, base * 2 ** state.backOff);
+  return Math.min(longestTimeout, measuredTimeout(state, shortestTimeout) * 2 ** state.backOff);
 }
 
-function measure(state: TransferState, sample: number): TransferState {
-  const { roundTrip } = state;
-  const next = roundTrip
-    ? {
-        variation: 0.75 * roundTrip.variation + 0.25 * Math.abs(roundTrip.smoothed - sample),
-        smoothed: 0.875 * roundTrip.smoothed + 0.125 * sample,
-      }
-    : { smoothed: sample, variation: sample / 2 };
-  return { ...state, roundTrip: next, backOff: 0 };
+function measuredTimeout({ roundTrip }: TransferState, least: number): number {
+  if (!roundTrip) return firstRoundTrip;
+  return Math.max(least, roundTrip.smoothed + 4 * roundTrip.variation);
+}
+
+/** After an ACK that came `sample` milliseconds after its flight: the round trip, and Karn's rule. */
+function learn(state: TransferState, sample: number): TransferState {
+  const { roundTrip, fresh, backOff } = state;
+  if (!roundTrip) {
+    const smoothed = fresh ? sample : Math.max(sample, shortestTimeout);
+    return { ...state, roundTrip: { smoothed, variation: smoothed / 2 }, backOff: 0 };
+  }
+  // Blocks sent twice measure nothing, and the longer time-out stays until a measurement fits it;
+  // with a bound, or the few measurements over a very lossy link would never bring it down again.
+  if (!fresh) return { ...state, backOff: Math.min(backOff, mostKeptBackOff) };
+  return { ...state, roundTrip: averaged(roundTrip, sample), backOff: 0 };
+}
+
+/**
+ * RFC 6298's averages upwards. Downwards faster: when an ACK is lost, the one that the client repeats a second
+ * later looks like a long round trip, and a time-out too short costs one datagram only.
+ */
+function averaged(roundTrip: RoundTrip, sample: number): RoundTrip {
+  const { smoothed, variation } = roundTrip;
+  if (sample < smoothed) {
+    return { smoothed: (smoothed + sample) / 2, variation: variation / 2 };
+  }
+  return {
+    smoothed: 0.875 * smoothed + 0.125 * sample,
+    variation: 0.75 * variation + 0.25 * (sample - smoothed),
+  };
 }

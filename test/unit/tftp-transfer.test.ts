@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { agreeTerms, defaultTransferLimits } from '../../src/pxe/tftp-options.ts';
 import {
   decideRepeatedRequest,
-  flightDelayed,
+  delayFlight,
   planTransfer,
   stepTransfer,
   type TransferInput,
@@ -152,14 +152,28 @@ describe('acknowledgements that say nothing new', () => {
 });
 
 describe('loss', () => {
-  it('goes on after the last block before a gap', () => {
+  it('moves the window on at a gap, and sends what follows the gap again a round trip later', () => {
     const steps = run(8 * 100, { blksize: '8', windowsize: '4' }, [
       [0, start],
-      [1, ack(0)],
-      [2, ack(2)],
+      [5, ack(0)],
+      [7, ack(2)],
+      [8, ack(2)],
+      [20, timeout],
     ]);
-    expect(blocks(last(steps))).toEqual([3, 4, 5, 6]);
-    expect(last(steps).state.retransmissions).toBe(2);
+    expect(steps.slice(2).map(blocks)).toEqual([[5, 6], [], [3, 4, 5, 6]]);
+    expect(steps.slice(2).map((step) => step.timer)).toEqual([10, 9, 100]);
+    expect(last(steps).state).toMatchObject({ retransmissions: 4, tries: 0 });
+  });
+
+  it('sends nothing again for an acknowledgement inside the window that a duplicate caused', () => {
+    const steps = run(8 * 100, { blksize: '8', windowsize: '4' }, [
+      [0, start],
+      [5, ack(0)],
+      [6, ack(1)],
+      [7, ack(5)],
+    ]);
+    expect(steps.slice(2).map(blocks)).toEqual([[5], [6, 7, 8, 9]]);
+    expect(last(steps).state.retransmissions).toBe(0);
   });
 
   it('sends the outstanding window again after the time-out', () => {
@@ -244,9 +258,35 @@ describe('loss', () => {
     expect(last(steps).timer).toBe(1800);
   });
 
+  it('comes down fast from a round trip that a lost acknowledgement made long', () => {
+    let step = last(
+      run(100_000, {}, [
+        [0, start],
+        [900, ack(1)],
+      ]),
+    );
+    for (let block = 2; block <= 6; block++) {
+      step = stepTransfer(step.state, ack(block), 900 + block);
+    }
+    expect(step.timer).toBe(100);
+  });
+
+  it('keeps a longer time-out after loss until a block is measured, but not for ever longer', () => {
+    const steps = run(100_000, {}, [
+      [0, start],
+      [1, ack(1)],
+      [101, timeout],
+      [301, timeout],
+      [701, timeout],
+      [702, ack(2)],
+      [703, ack(3)],
+    ]);
+    expect(steps.map((step) => step.timer)).toEqual([1000, 100, 200, 400, 800, 400, 100]);
+  });
+
   it('counts the round trip from when the flight left', () => {
     const first = last(run(2000, {}, [[0, start]]));
-    const left = flightDelayed(first.state, 700);
+    const left = delayFlight(first.state, 700);
     expect(stepTransfer(left, timeout, 1000)).toMatchObject({ send: [], timer: 700 });
     expect(stepTransfer(left, ack(1), 720).state.roundTrip?.smoothed).toBe(20);
   });
