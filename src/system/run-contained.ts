@@ -2,8 +2,8 @@ import { AppError } from '../errors.ts';
 import { type ProgramResult, type RunOptions, runProgram } from './run-program.ts';
 
 /**
- * Runs a program in namespaces of its own for processes and mounts, so that neither it nor anything
- * it started or mounted outlives this process, even where that is killed. Needs root.
+ * Runs a program with umask 022, in namespaces of its own for processes and mounts, so that neither
+ * it nor anything it started or mounted outlives this process, even where that is killed. Needs root.
  */
 export async function runContained(
   program: string,
@@ -13,14 +13,15 @@ export async function runContained(
   // The kernel kills unshare with us, and the namespace's first process with unshare.
   const container = [
     ...['--pdeathsig', 'KILL', '--', 'unshare', '--pid', '--fork', '--kill-child=KILL'],
-    ...['--mount-proc', '--'],
+    // The modes of what it writes must not depend on who runs it.
+    ...['--mount-proc', '--', 'sh', '-c', 'umask 022; exec "$@"', 'sh'],
   ];
   try {
     return await runProgram('setpriv', [...container, program, ...args], options);
   } catch (error) {
     if (!(error instanceof AppError) || error.code !== 'program-failed') throw error;
     // What the operator would type to see it fail again is the program itself.
-    const command = error.message.replace(/^setpriv .*? --mount-proc -- /, '');
+    const command = error.message.replace(/^setpriv .*? exec "\$@"' sh /, '');
     throw new AppError(error.code, command, error.hint, { cause: error });
   }
 }

@@ -70,11 +70,33 @@ export async function buildTinyFor(place: BuildPlace, milliseconds: number): Pro
 
 /** A build that runs until it ends or its process is killed. */
 export function startTiny({ site, state }: BuildPlace, options: readonly string[]): ChildProcess {
+  return spawn(process.execPath, [...command({ site, state }), ...options], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+}
+
+/** The same build on a machine of another name, by a user with other habits. */
+export function startTinyElsewhere(place: BuildPlace, hostname: string): ChildProcess {
+  const script = 'hostname "$0" && umask 077 && exec "$@"';
   return spawn(
-    process.execPath,
-    [main, '--site', site, '--state', state, 'build', 'tiny', ...options],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
+    'unshare',
+    ['--uts', 'sh', '-c', script, hostname, process.execPath, ...command(place)],
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      cwd: '/',
+      env: {
+        ...process.env,
+        TZ: 'Asia/Tokyo',
+        LANG: 'de_DE.UTF-8',
+        LC_ALL: '',
+        HOSTNAME: hostname,
+      },
+    },
   );
+}
+
+function command({ site, state }: BuildPlace): string[] {
+  return [main, '--site', site, '--state', state, 'build', 'tiny'];
 }
 
 /** Waits for a build's end; kills it when `isTime` says so of what it has said. */
