@@ -116,15 +116,11 @@ export function createBootApp(service: BootService, options: BootOptions = {}): 
     },
   );
 
-  for (const path of [
-    `/${loaderFolder}/:file`,
-    scriptPath,
-    imagePath(digestPattern),
-    overlayPath(digestPattern),
-    secretsPath(':bootId'),
-  ]) {
-    app.all(path, (_request, response) => plain(response, 405, 'only GET', 'GET, HEAD'));
-  }
+  const files = [`/${loaderFolder}/:file`, imagePath(digestPattern), overlayPath(digestPattern)];
+  app.all(files, (_request, response) => plain(response, 405, 'only GET', 'GET, HEAD'));
+  app.all([scriptPath, secretsPath(':bootId')], (_request, response) =>
+    plain(response, 405, 'only GET', 'GET'),
+  );
   app.all(reportPath(':bootId'), (_request, response) => plain(response, 405, 'only POST', 'POST'));
   app.use((_request, response) => plain(response, 404, 'nothing is here'));
   app.use(answerErrors);
