@@ -282,3 +282,10 @@ describe('unpacking', () => {
     expect(output).toMatch(/^0: \n2 tar: .*not look like a tar archive$/);
   });
 });
+
+test('the first look at the buses tries every device, the second only what is new', async () => {
+  const tries = 'modprobe() { echo "modprobe of $(($# - 1))"; }';
+  // The host's own buses: any machine has devices with a modalias.
+  const seen = await ash(`${tries}\nload_drivers\necho again\nload_drivers`);
+  expect(seen).toMatch(/^modprobe of [1-9]\d*\nagain$/);
+});
