@@ -9,7 +9,7 @@ const digest = z
 const time = z.string().describe('ISO 8601 in UTC, or empty where it never happened');
 const milliseconds = z.number().int().describe('milliseconds since the epoch');
 
-export const runStages = [
+const runStages = [
   'dhcp',
   'loader',
   'script',
@@ -58,7 +58,7 @@ export const nodeDetailSchema = nodeStatusSchema.extend({
   hardware: hardwareSchema.optional(),
 });
 
-export const eventSchema = z
+const eventSchema = z
   .looseObject({ at: milliseconds, machine: z.string(), node: z.string(), kind: z.string() })
   .describe('one step of one machine; the fields beyond these depend on its kind');
 

@@ -68,9 +68,9 @@ interface ProblemLine {
 }
 
 /** Colour and word of a state; the word always stands beside the colour. */
-export type Tone = 'ready' | 'booting' | 'failed' | 'silent' | 'absent';
+type Tone = 'ready' | 'booting' | 'failed' | 'silent' | 'absent';
 
-export interface NodeRow {
+interface NodeRow {
   readonly id: string;
   readonly name: string;
   readonly roles: string;
@@ -93,13 +93,13 @@ export interface NodeRow {
   readonly words: string;
 }
 
-export interface BarStep {
+interface BarStep {
   readonly stage: string;
   readonly state: 'done' | 'now' | 'failed' | 'stopped' | 'ahead';
   readonly title: string;
 }
 
-export interface SpareCard extends NodeRow {
+interface SpareCard extends NodeRow {
   readonly hardware: readonly { readonly term: string; readonly lines: readonly string[] }[];
   /** What to paste to give it a role. */
   readonly command: string;

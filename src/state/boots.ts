@@ -26,7 +26,7 @@ export interface BootRecord {
 }
 
 /** What is known of a boot before its script is sent. `token` itself is not kept, only its hash. */
-export interface NewBoot {
+interface NewBoot {
   readonly bootId: string;
   readonly machine: MacAddress;
   readonly node: string;

@@ -2,7 +2,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { AppError } from '../errors.ts';
 
 /** A value that a column holds. */
-export type Column = string | number | null;
+type Column = string | number | null;
 export type Row = Readonly<Record<string, Column>>;
 
 /** The one door to the embedded database; nothing outside this folder speaks SQL. */

@@ -1,13 +1,14 @@
 import { type MachineIdentity, spareName } from '../boot/identify-machine.ts';
 import type { MacAddress } from '../net/mac.ts';
 import { bootLink, type Site, type SiteNode } from '../site/site.ts';
+import type { BootRecord } from './boots.ts';
 import type { Event, Hardware, NodeStatus, Stage } from './event.ts';
 
 /** Stages that a run goes through by itself; `absent` and `silent` depend on who looks and when. */
 export type RunStage = Exclude<Stage, 'absent' | 'silent'>;
 
 /** One boot of a machine, from its firmware's first question on. Times are milliseconds since the epoch. */
-export interface Run {
+interface Run {
   /** Name when it began. */
   readonly node: string;
   /** Empty until its script was sent. */
@@ -67,19 +68,12 @@ export interface Look {
 }
 
 /** Nodes report every 10 s; three missing reports are silence. Milliseconds. */
-export const silentAfter = 30_000;
+const silentAfter = 30_000;
 
 /** Firmware, loader and initramfs speak only when a step is done, and the root may be slow to load. */
-export const stalledAfter = 300_000;
+const stalledAfter = 300_000;
 
 const earlierKept = 3;
-
-/** The machines after one more event. */
-export function foldEvent(machines: Machines, event: Event): Machines {
-  const before = machines.get(event.machine);
-  const after = foldMachine(before, event);
-  return after && after !== before ? new Map(machines).set(event.machine, after) : machines;
-}
 
 /** The machines after all these events. */
 export function foldEvents(events: Iterable<Event>): Machines {
@@ -245,7 +239,7 @@ function change(before: MachineState, facts: Partial<Run>): MachineState {
 }
 
 /** Whether nothing was heard of a run for too long. */
-export function isSilent(run: Run, look: Look): boolean {
+function isSilent(run: Run, look: Look): boolean {
   if (run.silent) return true;
   const patience = run.stage === 'ready' || run.stage === 'failed' ? silentAfter : stalledAfter;
   return look.now - Math.max(run.heardAt, look.listeningSince) > patience;
@@ -269,19 +263,43 @@ export function forgettable(
     .map((m) => m.machine);
 }
 
-/** The machines with reports that the log does not keep: when each boot was last heard of. */
-export function rememberReports(
-  machines: Machines,
-  lastReportAt: (bootId: string) => number | null,
-): Machines {
+/**
+ * The machines with what boots tell and the log does not: `alive` is not kept there, and a killed server
+ * loses the events of its last moment, while a boot and its stage are on disk at once. Oldest boot first.
+ */
+export function rememberBoots(machines: Machines, boots: Iterable<BootRecord>): Machines {
   const after = new Map(machines);
-  for (const [mac, state] of machines) {
-    const heardAt = state.run.bootId === '' ? null : lastReportAt(state.run.bootId);
-    if (heardAt !== null && heardAt > state.run.heardAt) {
-      after.set(mac, change(state, { heardAt }));
+  for (const boot of boots) {
+    let state = after.get(boot.machine);
+    const runs = state ? [state.run, ...state.earlier] : [];
+    const isKnown = runs.some((r) => r.bootId === boot.bootId);
+    if (!isKnown && boot.createdAt >= (state?.run.startedAt ?? 0)) {
+      state = foldMachine(state, scriptSent(boot));
     }
+    if (state?.run.bootId !== boot.bootId) continue;
+    const { lastStage: stage, lastReportAt: at } = boot;
+    if (stage !== '' && stage !== state.run.stage && at !== null && at >= state.run.since) {
+      const lost = { kind: 'stage', bootId: boot.bootId, stage, reason: '', uptime: 0 } as const;
+      state = foldMachine(state, { at, machine: boot.machine, node: boot.node, ...lost }) ?? state;
+    }
+    const heardAt = Math.max(state.run.heardAt, at ?? 0);
+    after.set(boot.machine, change(state, { heardAt }));
   }
   return after;
+}
+
+function scriptSent(boot: BootRecord): Event {
+  return {
+    at: boot.createdAt,
+    machine: boot.machine,
+    node: boot.node,
+    kind: 'script-sent',
+    bootId: boot.bootId,
+    bootSet: boot.set.digest,
+    image: boot.set.image,
+    roles: boot.set.roles,
+    address: boot.address,
+  };
 }
 
 /**

@@ -10,7 +10,7 @@ import {
   type Machines,
   newlySilent,
   type RunStage,
-  rememberReports,
+  rememberBoots,
 } from './node-status.ts';
 import type { State } from './state.ts';
 
@@ -33,7 +33,7 @@ export function trackNodes(state: Pick<State, 'events' | 'boots'>, now: () => nu
   const { events, boots } = state;
   const listeningSince = now();
   const machines = new Map<MacAddress, MachineState>(
-    rememberReports(foldEvents(events.all()), (bootId) => boots.get(bootId)?.lastReportAt ?? null),
+    rememberBoots(foldEvents(events.all()), boots.list()),
   );
   const look = (): Look => ({ now: now(), listeningSince });
 

@@ -1,12 +1,15 @@
 import { describe, expect, test } from 'vitest';
+import { createBootSet } from '../../../src/boot/boot-set.ts';
+import { digestOf } from '../../../src/digest.ts';
 import { parseCidr } from '../../../src/net/ipv4.ts';
 import type { Site, SiteNode } from '../../../src/site/site.ts';
+import type { BootRecord } from '../../../src/state/boots.ts';
 import type { Event, Stage } from '../../../src/state/event.ts';
 import {
   foldEvents,
   forgettable,
   newlySilent,
-  rememberReports,
+  rememberBoots,
   statusOf,
   toNodeStatus,
 } from '../../../src/state/node-status.ts';
@@ -351,12 +354,71 @@ test('silence is told once', () => {
   expect(newlySilent(after, look(60))).toEqual([]);
 });
 
-test('reports that the log does not keep are remembered by their boot', () => {
-  const machines = rememberReports(foldEvents(wholeBoot(0, 'a')), (bootId) =>
-    bootId === 'a' ? start + 500_000 : null,
-  );
-  const [status] = statusOf(site(node('web1', 1)), machines, look(600));
-  expect(status).toMatchObject({ stage: 'silent', since: at(500) });
+describe('after a restart', () => {
+  function boot(bootId: string, facts: Partial<BootRecord>): BootRecord {
+    const blob = { digest: digestOf('blob'), size: 1 };
+    return {
+      bootId,
+      machine: mac(1),
+      node: 'web1',
+      set: createBootSet({
+        node: 'web1',
+        roles: ['web'],
+        image: digestOf('image'),
+        kernel: blob,
+        initramfs: blob,
+        root: blob,
+        overlay: blob,
+        arguments: [],
+      }),
+      tokenHash: digestOf('token'),
+      tokenUsedAt: null,
+      createdAt: start + 2000,
+      address: address(21),
+      lastReportAt: null,
+      lastStage: '',
+      ...facts,
+    };
+  }
+  const after = (events: readonly Event[], seconds: number, ...boots: BootRecord[]) =>
+    statusOf(site(node('web1', 1)), rememberBoots(foldEvents(events), boots), look(seconds))[0];
+
+  test('a node was alive until its last report, which only its boot knows', () => {
+    const reported = boot('a', { lastReportAt: start + 500_000, lastStage: 'ready' });
+    expect(after(wholeBoot(0, 'a'), 520, reported)).toMatchObject({
+      stage: 'ready',
+      since: at(20),
+    });
+    expect(after(wholeBoot(0, 'a'), 600, reported)).toMatchObject({
+      stage: 'silent',
+      since: at(500),
+    });
+  });
+
+  test('a stage whose event the killed server lost is known by its boot', () => {
+    const events = wholeBoot(0, 'a').slice(0, -1);
+    const reported = boot('a', { lastReportAt: start + 20_000, lastStage: 'ready' });
+    expect(after(events, 21, reported)).toMatchObject({ stage: 'ready', since: at(20) });
+  });
+
+  test('so is a boot whose script was the last thing that it sent', () => {
+    const events = wholeBoot(0, 'a').slice(0, 2);
+    expect(after(events, 3, boot('a', {}))).toMatchObject({
+      stage: 'script',
+      since: at(2),
+      bootId: 'a',
+      role: ['web'],
+    });
+  });
+
+  test('an older boot does not come back', () => {
+    const events = [...wholeBoot(0, 'a'), ...wholeBoot(60, 'b')];
+    const old = boot('a', { lastReportAt: start + 50_000, lastStage: 'failed' });
+    const older = boot('x', { createdAt: start - 5000, lastStage: 'failed' });
+    expect(after(events, 81, older, old)).toMatchObject({ stage: 'ready', bootId: 'b' });
+    const asking = [...wholeBoot(0, 'a'), dhcp(60, 'pxe')];
+    expect(after(asking, 61, old)).toMatchObject({ stage: 'dhcp' });
+  });
 });
 
 test('who asked once and never booted is forgotten after an hour, who booted is not', () => {
