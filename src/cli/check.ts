@@ -1,11 +1,11 @@
 import type { Problem, Result } from '../errors.ts';
+import { count, renderProblems } from '../render-problems.ts';
 import { warnings } from '../roles/check-fleet.ts';
 import type { Fleet } from '../roles/fleet.ts';
 import { loadFleet } from '../roles/load-fleet.ts';
 import { sortProblems } from '../site/parse-site.ts';
 import type { Site } from '../site/site.ts';
 import { type RegisterCommand, say } from './command.ts';
-import { count, renderProblems } from './render-problems.ts';
 
 /** `rolecall check`: reads everything in the site folder and says every problem at once. */
 export const register: RegisterCommand = (program, globals) => {
@@ -34,7 +34,7 @@ function inOrder(result: Result<Fleet>): Result<Fleet> {
 }
 
 /** What `check` prints for people. */
-export function renderCheck(result: Result<Fleet>): string {
+function renderCheck(result: Result<Fleet>): string {
   if (!result.ok) {
     const number = count(result.problems.length, 'problem');
     return `${renderProblems(result.problems)}\n\n${number}: none of this reaches a machine`;

@@ -11,6 +11,7 @@ import {
   ipv4ToNumber,
   parseIpv4,
 } from '../net/ipv4.ts';
+import { renderProblems } from '../render-problems.ts';
 import { parseSite } from '../site/parse-site.ts';
 import { publicKeyFault } from '../site/read-admin-key.ts';
 import { isLabel } from '../site/read-values.ts';
@@ -19,7 +20,6 @@ import type { Network } from '../site/site.ts';
 import { writeDurably } from '../system/durable-file.ts';
 import { runProgram } from '../system/run-program.ts';
 import { type RegisterCommand, say } from './command.ts';
-import { renderProblems } from './render-problems.ts';
 import { renderTable } from './table.ts';
 
 interface InitOptions {

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { AppError } from '../errors.ts';
 import { type Ipv4, parseIpv4 } from '../net/ipv4.ts';
 import { type MacAddress, parseMac } from '../net/mac.ts';
+import { renderProblems } from '../render-problems.ts';
 import { loadFleet } from '../roles/load-fleet.ts';
 import { describeEdit } from '../site/describe-edit.ts';
 import { suggestion } from '../site/did-you-mean.ts';
@@ -14,7 +15,6 @@ import { proposeAddress, proposeName } from '../site/propose-node.ts';
 import type { Network, Site } from '../site/site.ts';
 import { writeDurably } from '../system/durable-file.ts';
 import { type GlobalOptions, say } from './command.ts';
-import { renderProblems } from './render-problems.ts';
 
 /** Adds `set-role` and `add` to the `node` noun: both edit role files of the site folder. */
 export function registerNodeEdit(node: Command, globals: () => GlobalOptions): void {

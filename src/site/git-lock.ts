@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 
 /** Paths of `index.lock` of the repositories that a folder may belong to, nearest first; git holds it while it rewrites files. */
-export async function gitLockPaths(dir: string): Promise<readonly string[]> {
+async function gitLockPaths(dir: string): Promise<readonly string[]> {
   const paths: string[] = [];
   for (let folder = resolve(dir); ; folder = dirname(folder)) {
     const gitDir = await gitDirOf(join(folder, '.git'));

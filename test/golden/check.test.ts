@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { describeSite } from '../../src/cli/check.ts';
-import { renderProblems } from '../../src/cli/render-problems.ts';
+import { renderProblems } from '../../src/render-problems.ts';
 import { loadSite } from '../../src/site/load-site.ts';
 
 const cases = join(import.meta.dirname, 'check');
