@@ -1,41 +1,53 @@
 import type { Problem } from '../errors.ts';
+import { parseMac } from '../net/mac.ts';
 import { suggestion } from '../site/did-you-mean.ts';
 import { type Site, type SiteNode, selectNodes } from '../site/site.ts';
-import { baseRole, type Fleet, mountPoints, roleNames } from './fleet.ts';
+import { baseRole, type Fleet, mountPoints, roleNames, spareNode } from './fleet.ts';
 import type { ImageFacts } from './image-facts.ts';
-import { mergeOverlay } from './merge-overlay.ts';
+import { renderContents } from './render-contents.ts';
 import { renderOverlay } from './render-overlay.ts';
 import type { Role } from './role.ts';
-import { checkParams, mergeParams, type ParamFault } from './role-params.ts';
+import { checkParams, mergeParams, type ParamFault, type Params } from './role-params.ts';
 
 type Roles = ReadonlyMap<string, Role>;
 
 /**
  * What is wrong between a site and its roles: roles that do not exist, parameters that a role does not
- * take, two roles writing one path, site files that are not there. Needs no image.
+ * take, two roles writing one path, site files that are not there, templates that do not render.
+ * Needs no image.
  */
 export function checkFleet(fleet: Fleet): readonly Problem[] {
   const { site, roles } = fleet;
   const problems = [...site.nodes.values()].flatMap((node) => [
     ...unknownRoles(node, roles),
-    ...paramProblems(fleet, node),
     ...strayParams(node, roles),
-    ...mergeOverlay(node, rolesHere(node, roles)).problems,
   ]);
-  if (!roles.has(baseRole)) {
-    problems.push(problem('', '', `there is no role ${baseRole}`, 'every node has it'));
-  }
-  if (site.unknown === 'spare' && !roles.has('spare')) {
-    problems.push(
-      problem('site.yaml', 'unknown', 'there is no role spare', 'type unknown: ignore'),
-    );
-  }
-  for (const name of site.roleParams.keys()) {
-    if (roles.has(name)) continue;
-    const hint = suggestion(name, [...roles.keys()], 'roles');
-    problems.push(problem('site.yaml', `roles.${name}`, `there is no role ${name}`, hint));
+  problems.push(...roleProblems(site, roles), ...paramProblems(fleet));
+  // Templates would only stumble over what is already said.
+  if (problems.length === 0) {
+    const mac = parseMac('02:00:00:00:00:00');
+    const spares = mac && site.unknown === 'spare' ? [spareNode('spare', mac)] : [];
+    for (const node of [...site.nodes.values(), ...spares]) {
+      problems.push(...renderContents(fleet, node).problems);
+    }
   }
   return distinct(problems);
+}
+
+function roleProblems(site: Site, roles: Roles): readonly Problem[] {
+  const unknown = [...site.roleParams.keys()].filter((name) => !roles.has(name));
+  return [
+    ...(roles.has(baseRole)
+      ? []
+      : [problem('', '', `there is no role ${baseRole}`, 'every node has it')]),
+    ...(roles.has('spare') || site.unknown === 'ignore'
+      ? []
+      : [problem('site.yaml', 'unknown', 'there is no role spare', 'type unknown: ignore')]),
+    ...unknown.map((name) => {
+      const hint = suggestion(name, [...roles.keys()], 'roles');
+      return problem('site.yaml', `roles.${name}`, `there is no role ${name}`, hint);
+    }),
+  ];
 }
 
 /**
@@ -63,12 +75,32 @@ export function warnings(fleet: Fleet): readonly Problem[] {
 
 /** Paths of the site's files that parameters name (`format: site-file`), sorted. */
 export function siteFilesOf(site: Site, roles: Roles): readonly string[] {
-  const paths = [...site.nodes.values()].flatMap((node) =>
-    rolesHere(node, roles).flatMap(
-      (role) => checkParams(role, mergeParams(site, node, role.name)).siteFiles,
-    ),
+  const paths = paramSets(site, roles).flatMap(
+    (set) => checkParams(set.role, set.written).siteFiles,
   );
   return [...new Set(paths)].sort();
+}
+
+/** Parameters of one role as somebody wrote them: for a node, or for whoever becomes that role. */
+interface ParamSet {
+  readonly role: Role;
+  readonly written: Params;
+  readonly node?: SiteNode;
+}
+
+/** A role that no node has yet is looked at too: changing a role shall not be the moment to find out. */
+function paramSets(site: Site, roles: Roles): readonly ParamSet[] {
+  const ofNodes = [...site.nodes.values()].flatMap((node) =>
+    rolesHere(node, roles).map((role) => {
+      return { role, node, written: mergeParams(site, node, role.name) };
+    }),
+  );
+  const used = new Set(ofNodes.map((set) => set.role.name));
+  const unused = [...site.roleParams].flatMap(([name, written]) => {
+    const role = used.has(name) ? undefined : roles.get(name);
+    return role ? [{ role, written }] : [];
+  });
+  return [...ofNodes, ...unused];
 }
 
 function rolesHere(node: SiteNode, roles: Roles): readonly Role[] {
@@ -84,10 +116,8 @@ function unknownRoles(node: SiteNode, roles: Roles): readonly Problem[] {
     });
 }
 
-function paramProblems(fleet: Fleet, node: SiteNode): readonly Problem[] {
-  const { site, roles, siteTexts } = fleet;
-  return rolesHere(node, roles).flatMap((role) => {
-    const written = mergeParams(site, node, role.name);
+function paramProblems({ site, roles, siteTexts }: Fleet): readonly Problem[] {
+  return paramSets(site, roles).flatMap(({ role, written, node }) => {
     const { faults, siteFiles } = checkParams(role, written);
     const missing = siteFiles
       .filter((path) => !siteTexts.has(path) && !path.split('/').includes('..'))
@@ -101,9 +131,9 @@ function paramProblems(fleet: Fleet, node: SiteNode): readonly Problem[] {
 }
 
 /** A fault belongs to the role file where that wrote the value, else to site.yaml. */
-function placeFault(node: SiteNode, role: string, fault: ParamFault): Problem {
+function placeFault(node: SiteNode | undefined, role: string, fault: ParamFault): Problem {
   const path = [role, ...fault.keys].join('.');
-  return has(node.params[role], fault.keys)
+  return node && has(node.params[role], fault.keys)
     ? problem(node.file, `params.${path}`, fault.message, fault.hint)
     : problem('site.yaml', `roles.${path}`, fault.message, fault.hint);
 }

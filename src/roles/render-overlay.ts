@@ -3,17 +3,20 @@ import type { Problem } from '../errors.ts';
 import { suggestion } from '../site/did-you-mean.ts';
 import type { SiteNode } from '../site/site.ts';
 import { enableUnits } from './enable-units.ts';
-import { type Fleet, mountPoints, roleFileName, roleNames, rolesOf } from './fleet.ts';
+import { type Fleet, mountPoints, roleFileName, roleNames } from './fleet.ts';
 import type { ImageFacts, UnitInstall } from './image-facts.ts';
-import { type MergedPath, mergeOverlay } from './merge-overlay.ts';
-import { type OverlayFile, type RegularFile, rootFile, rootLink } from './overlay-file.ts';
+import { type OverlayFile, rootFile, rootLink } from './overlay-file.ts';
 import { resolveOwnership } from './ownership.ts';
+import {
+  asText,
+  memoryKey,
+  type RenderedContent,
+  type RenderedContents,
+  renderContents,
+} from './render-contents.ts';
 import { renderRamFolder } from './render-data-folders.ts';
 import { renderLinks } from './render-links.ts';
-import { renderTemplate } from './render-template.ts';
-import type { Role, RoleFile } from './role.ts';
-import { checkParams, mergeParams } from './role-params.ts';
-import { createTemplateContext, type TemplateContext } from './template-context.ts';
+import type { Role } from './role.ts';
 import { parseUnitInstall } from './unit-file.ts';
 
 export interface RenderInput {
@@ -36,41 +39,31 @@ export const readyDir = '/etc/rolecall/ready.d';
 
 /**
  * Renders a node: its roles' files in order, `base` first, and what follows from the site and from
- * `role.yaml`: links, enabled units, machine-id, modules, sysctls, ready commands, paths to remove.
- * The same input gives the same files; nothing of time, place or chance is in them.
+ * `role.yaml`: links, enabled units, machine-id, modules, sysctls, ready commands, folders of data,
+ * paths to remove. The same input gives the same files; nothing of time, place or chance is in them.
  */
-export function renderOverlay(input: RenderInput): RenderedOverlay {
-  const { fleet, node, facts } = input;
-  const roles = rolesOf(fleet, node);
-  const merged = mergeOverlay(node, roles);
-  const problems: Problem[] = [...unknownRoles(fleet, node), ...merged.problems];
-  const params = Object.fromEntries(
-    roles.map((role) => {
-      const checked = checkParams(role, mergeParams(fleet.site, node, role.name));
-      for (const { keys, message, hint } of checked.faults) {
-        const path = ['params', role.name, ...keys].join('.');
-        problems.push({ file: node.file, line: 0, path, message, hint });
-      }
-      return [role.name, checked.params] as const;
-    }),
-  );
-  // A template would only stumble over what is already reported.
+export function renderOverlay({ fleet, node, facts }: RenderInput): RenderedOverlay {
+  const contents = renderContents(fleet, node);
+  const { roles } = contents;
+  const problems: Problem[] = [
+    ...unknownRoles(fleet, node),
+    ...contents.problems,
+    ...missingPackages(node, roles, facts),
+  ];
   if (problems.length > 0) return { ok: false, problems };
 
-  problems.push(...missingPackages(node, roles, facts));
-  const context = createTemplateContext(fleet.site, node, params, fleet.siteTexts);
-  const own = merged.paths.flatMap((path) => renderPath(path, fleet, context, facts, problems));
+  const own = contents.files.map((file) => renderOwned(file, facts, problems));
   const made = [
     rootFile('/etc/machine-id', `${machineId(fleet.site.name, node.name)}\n`),
     ...renderLinks(fleet.site, node),
-    ...roles.flatMap((role) => renderReady(role, context, problems)),
+    ...renderReady(contents),
     ...renderModules(roles),
     ...roles.flatMap(renderSysctls),
     ...renderRemove(roles),
-    ...renderDataFolders(node, roles, input, context, problems),
+    ...renderDataFolders(fleet, node, contents, facts, problems),
     ...renderEnabled(node, roles, own, facts, problems),
   ];
-  const files = addUnwritten(own, made, node, problems);
+  const files = joinFiles(own, made, node, problems);
   if (problems.length > 0) return { ok: false, problems };
   return { ok: true, files: [...files].sort((a, b) => (a.path < b.path ? -1 : 1)) };
 }
@@ -100,7 +93,7 @@ function missingPackages(
         line: 0,
         path: 'role',
         message: `the image ${node.image} lacks the package ${name} of the role ${role.name}`,
-        hint: 'rolecall build --publish',
+        hint: `rolecall build${node.image === 'universal' ? '' : ` ${node.image}`} --publish`,
       })),
   );
 }
@@ -112,110 +105,41 @@ function machineId(site: string, node: string): string {
   return `${hex.slice(0, 12)}4${hex.slice(13, 16)}a${hex.slice(17)}`;
 }
 
-function renderPath(
-  { path, parts }: MergedPath,
-  fleet: Fleet,
-  context: TemplateContext,
+function renderOwned(
+  { path, role, content, target }: RenderedContent,
   facts: ImageFacts,
   problems: Problem[],
-): readonly OverlayFile[] {
-  const [first] = parts;
-  if (!first) return [];
-  if (first.file.kind === 'symlink') return [rootLink(path, first.file.target ?? '')];
-  const contents = parts.map(({ role, file }) =>
-    renderContent(role, file, fleet, context, problems),
-  );
-  const content = contents.length === 1 ? (contents[0] ?? '') : contents.map(asText).join('');
-  const rule = first.role.files[path] ?? {};
+): OverlayFile {
+  if (content === undefined) return rootLink(path, target ?? '');
+  const rule = role.files[path] ?? {};
+  const { uid, gid } = ownerOf(rule, role, `files.${path}`, facts, problems);
+  return { path, kind: 'file', mode: Number.parseInt(rule.mode ?? '0644', 8), uid, gid, content };
+}
+
+function ownerOf(
+  rule: { readonly owner?: string; readonly group?: string },
+  role: Role,
+  path: string,
+  facts: ImageFacts,
+  problems: Problem[],
+): { readonly uid: number; readonly gid: number } {
   const owner = resolveOwnership(rule, facts);
-  if (!owner.ok) {
-    problems.push({
-      file: roleFileName(first.role, 'role.yaml'),
-      line: 0,
-      path: `files.${path}`,
-      message: owner.message,
-      hint: missingAccountHint,
-    });
-  }
-  const { uid, gid } = owner.ok ? owner : { uid: 0, gid: 0 };
-  return [{ path, kind: 'file', mode: Number.parseInt(rule.mode ?? '0644', 8), uid, gid, content }];
-}
-
-function renderContent(
-  role: Role,
-  file: RoleFile,
-  fleet: Fleet,
-  context: TemplateContext,
-  problems: Problem[],
-): string | Uint8Array {
-  const source = fleet.sources.get(file.source);
-  if (source === undefined) throw new Error(`the source ${file.source} was not read`);
-  if (file.kind !== 'template') return source;
-  const name = roleFileName(role, `files${file.path}.ejs`);
-  return renderText(asText(source), name, context, problems);
-}
-
-function renderText(
-  source: string,
-  file: string,
-  context: TemplateContext,
-  problems: Problem[],
-  path = '',
-): string {
-  const rendered = renderTemplate(source, file, { ...context });
-  if (rendered.ok) return rendered.text;
+  if (owner.ok) return owner;
   problems.push({
-    file,
-    line: path === '' ? rendered.line : 0,
+    file: roleFileName(role, 'role.yaml'),
+    line: 0,
     path,
-    message: rendered.message,
-    hint: 'what a template sees is in docs/roles.md; a plain <% is written <%%',
+    message: owner.message,
+    hint: 'list the package that makes it under packages, then: rolecall build --publish',
   });
-  return '';
+  return { uid: 0, gid: 0 };
 }
 
-function asText(content: string | Uint8Array): string {
-  return typeof content === 'string' ? content : Buffer.from(content).toString('utf8');
-}
-
-function renderDataFolders(
-  node: SiteNode,
-  roles: readonly Role[],
-  { fleet, facts }: RenderInput,
-  context: TemplateContext,
-  problems: Problem[],
-): readonly OverlayFile[] {
-  const onVolumes = mountPoints(fleet.site, node);
-  return roles.flatMap((role) =>
-    Object.entries(role.data)
-      .filter(([path]) => !onVolumes.includes(path))
-      .flatMap(([path, folder]) => {
-        const file = roleFileName(role, 'role.yaml');
-        const fault = (message: string, hint: string) =>
-          problems.push({ file, line: 0, path: `data.${path}`, message, hint });
-        const text = renderText(folder.memory, file, context, problems, `data.${path}.memory`);
-        const memory = /^[1-9]\d{0,6}$/.test(text) ? Number(text) : 0;
-        if (memory === 0) fault(`${JSON.stringify(text)} is no number of MiB`, 'such as 64');
-        const owner = resolveOwnership(folder, facts);
-        if (!owner.ok) fault(owner.message, missingAccountHint);
-        const { uid, gid } = owner.ok ? owner : { uid: 0, gid: 0 };
-        return renderRamFolder({ path, memory, mode: folder.mode ?? '0755', uid, gid });
-      }),
-  );
-}
-
-const missingAccountHint =
-  'list the package that makes it under packages, then: rolecall build --publish';
-
-function renderReady(
-  role: Role,
-  context: TemplateContext,
-  problems: Problem[],
-): readonly OverlayFile[] {
-  const file = roleFileName(role, 'role.yaml');
-  const command = renderText(role.ready, file, context, problems, 'ready');
-  const text = `#!/bin/sh\nset -eu\n${command.trimEnd()}\n`;
-  return [rootFile(`${readyDir}/${role.name}`, text, 0o755)];
+function renderReady({ roles, ready }: RenderedContents): readonly OverlayFile[] {
+  return roles.map((role) => {
+    const text = `#!/bin/sh\nset -eu\n${(ready.get(role.name) ?? '').trimEnd()}\n`;
+    return rootFile(`${readyDir}/${role.name}`, text, 0o755);
+  });
 }
 
 function renderModules(roles: readonly Role[]): readonly OverlayFile[] {
@@ -233,6 +157,28 @@ function renderSysctls(role: Role): readonly OverlayFile[] {
 function renderRemove(roles: readonly Role[]): readonly OverlayFile[] {
   const paths = [...new Set(roles.flatMap((role) => role.remove))].sort();
   return paths.length === 0 ? [] : [rootFile(removeListPath, `${paths.join('\n')}\n`)];
+}
+
+function renderDataFolders(
+  fleet: Fleet,
+  node: SiteNode,
+  { roles, memory }: RenderedContents,
+  facts: ImageFacts,
+  problems: Problem[],
+): readonly OverlayFile[] {
+  const onVolumes = mountPoints(fleet.site, node);
+  return roles.flatMap((role) =>
+    Object.entries(role.data)
+      .filter(([path]) => !onVolumes.includes(path))
+      .flatMap(([path, folder]) =>
+        renderRamFolder({
+          path,
+          memory: memory.get(memoryKey(role, path)) ?? 0,
+          mode: folder.mode ?? '0755',
+          ...ownerOf(folder, role, `data.${path}`, facts, problems),
+        }),
+      ),
+  );
 }
 
 const unitPath = /^\/(?:usr\/lib|etc)\/systemd\/system\/([^/]+\.[a-z]+)$/;
@@ -269,23 +215,18 @@ function renderEnabled(
   return [...links.values()];
 }
 
-/** What a role writes itself must not be what follows from the site. */
-function addUnwritten(
+/** A role must not write what follows from the site or from `role.yaml`, but for the very same link. */
+function joinFiles(
   own: readonly OverlayFile[],
   made: readonly OverlayFile[],
   node: SiteNode,
   problems: Problem[],
 ): readonly OverlayFile[] {
-  const written = new Map<string, OverlayFile | RegularFile>(own.map((file) => [file.path, file]));
-  const files: OverlayFile[] = [...own];
+  const files = new Map<string, OverlayFile>(own.map((file) => [file.path, file]));
   for (const file of made) {
-    const before = written.get(file.path);
-    if (!before) files.push(file);
-    else if (
-      before.kind !== 'symlink' ||
-      file.kind !== 'symlink' ||
-      before.target !== file.target
-    ) {
+    const before = files.get(file.path);
+    if (!before) files.set(file.path, file);
+    else if (!isSameLink(before, file)) {
       problems.push({
         file: node.file,
         line: 0,
@@ -295,5 +236,9 @@ function addUnwritten(
       });
     }
   }
-  return files;
+  return [...files.values()];
+}
+
+function isSameLink(a: OverlayFile, b: OverlayFile): boolean {
+  return a.kind === 'symlink' && b.kind === 'symlink' && a.target === b.target;
 }

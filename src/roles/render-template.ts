@@ -30,20 +30,33 @@ export function renderTemplate(
 ): Rendered {
   const locals = { ...hidden, ...context };
   try {
-    const text = ejs.render(source, locals, {
-      filename: name,
-      strict: true,
-      destructuredLocals: Object.keys(locals),
-      escape: definedText,
-      includer: () => {
-        throw new Error('include is not offered: a file of a role is complete in itself');
-      },
-    });
-    return { ok: true, text };
+    return { ok: true, text: compile(source, name, Object.keys(locals))(locals) };
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     return { ok: false, ...explain(error, source, name) };
   }
+}
+
+/** Compiling costs more than rendering, and one template serves every node of its role. */
+const compiled = new Map<string, ejs.TemplateFunction>();
+const compiledAtMost = 1000;
+
+function compile(source: string, name: string, names: readonly string[]): ejs.TemplateFunction {
+  const key = JSON.stringify([name, names, source]);
+  const known = compiled.get(key);
+  if (known) return known;
+  const template = ejs.compile(source, {
+    filename: name,
+    strict: true,
+    destructuredLocals: [...names],
+    escape: definedText,
+    includer: () => {
+      throw new Error('include is not offered: a file of a role is complete in itself');
+    },
+  });
+  if (compiled.size >= compiledAtMost) compiled.clear();
+  compiled.set(key, template);
+  return template;
 }
 
 function definedText(value: unknown): string {
