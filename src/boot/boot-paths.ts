@@ -13,6 +13,9 @@ export function loaderPath(fileName: string): string {
   return `${loaderFolder}/${fileName}`;
 }
 
+/** TFTP name of the script that UEFI builds of our loader look for before anything else. */
+export const autoexecName = 'autoexec.ipxe';
+
 /** The boot script; its query says who asks: `mac`, and where known `uuid`, `serial`. */
 export const scriptPath = '/boot/script';
 

@@ -1,6 +1,7 @@
 import { register as build } from './build.ts';
 import { register as check } from './check.ts';
 import type { RegisterCommand } from './command.ts';
+import { register as explain } from './explain.ts';
 import { register as image } from './image.ts';
 import { register as init } from './init.ts';
 import { register as lab } from './lab.ts';
@@ -13,6 +14,7 @@ import { register as serve } from './serve.ts';
 export const commands: readonly RegisterCommand[] = [
   init,
   check,
+  explain,
   render,
   role,
   build,

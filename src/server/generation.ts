@@ -1,13 +1,11 @@
-import { type BootSet, createBootSet } from '../boot/boot-set.ts';
-import type { Blob, ImageManifest } from '../boot/image-manifest.ts';
-import { kernelArguments } from '../boot/kernel-args.ts';
+import type { BootSet } from '../boot/boot-set.ts';
+import type { Blob } from '../boot/image-manifest.ts';
 import { canonicalJson, type Digest, digestOf } from '../digest.ts';
 import type { ImageStore, StoredImage } from '../images/image-store.ts';
-import { type Fleet, rolesOf } from '../roles/fleet.ts';
-import { packOverlay } from '../roles/pack-overlay.ts';
-import { renderOverlay } from '../roles/render-overlay.ts';
+import type { Fleet } from '../roles/fleet.ts';
 import type { SiteNode } from '../site/site.ts';
 import type { OverlayStore } from '../state/overlays.ts';
+import { prepareBootSet } from './prepare-boot-set.ts';
 
 /** A node's boot set, or why it gets none. */
 export type PreparedSet =
@@ -53,13 +51,7 @@ export async function prepareGeneration(parts: GenerationParts): Promise<Generat
   function bootSet(node: SiteNode): Promise<PreparedSet> {
     const known = kept.get(node.name);
     if (known) return known;
-    const image = resolved.get(node.image);
-    const prepared = image
-      ? prepareSet(fleet, node, image, overlays)
-      : Promise.resolve<PreparedSet>({
-          ok: false,
-          reason: `there is no published image ${node.image}; type: rolecall build ${node.image} --publish`,
-        });
+    const prepared = prepareSet(fleet, node, resolved.get(node.image), overlays);
     kept.set(node.name, prepared);
     return prepared;
   }
@@ -100,25 +92,14 @@ function describeGeneration({ fleet, loaders, sets }: Generation): string {
 async function prepareSet(
   fleet: Fleet,
   node: SiteNode,
-  image: StoredImage,
+  image: StoredImage | undefined,
   overlays: OverlayStore,
 ): Promise<PreparedSet> {
-  const manifest: ImageManifest = image.manifest;
-  const rendered = renderOverlay({ fleet, node, facts: manifest });
-  if (!rendered.ok) {
-    const reasons = rendered.problems.map((p) => (p.hint ? `${p.message} (${p.hint})` : p.message));
+  const prepared = await prepareBootSet(fleet, node, image);
+  if (!prepared.ok) {
+    const reasons = prepared.problems.map((p) => (p.hint ? `${p.message} (${p.hint})` : p.message));
     return { ok: false, reason: reasons.join('\n') };
   }
-  const overlay = overlays.put((await packOverlay(rendered.files)).bytes);
-  const set = createBootSet({
-    node: node.name,
-    roles: node.roles,
-    image: image.digest,
-    kernel: manifest.kernel,
-    initramfs: manifest.initramfs,
-    root: manifest.root,
-    overlay,
-    arguments: kernelArguments(node, rolesOf(fleet, node)),
-  });
-  return { ok: true, set };
+  overlays.put(prepared.overlay);
+  return { ok: true, set: prepared.set };
 }

@@ -1,15 +1,17 @@
 import { open } from 'node:fs/promises';
-import { loaderFolder } from '../boot/boot-paths.ts';
+import { autoexecName, loaderFolder } from '../boot/boot-paths.ts';
 import type { Blob } from '../boot/image-manifest.ts';
 import type { ImageStore } from '../images/image-store.ts';
+import { renderAutoexec } from '../pxe/loader-scriptlet.ts';
 import type { TftpContent } from '../pxe/tftp-sender.ts';
 
-/** The loader of a TFTP name such as `boot/loader/undionly.kpxe`; undefined for any other name. */
+/** The loader of a TFTP name such as `boot/loader/undionly.kpxe`, or its script; undefined for any other name. */
 export async function openLoader(
   name: string,
   loaders: Readonly<Record<string, Blob>>,
   images: ImageStore,
 ): Promise<TftpContent | undefined> {
+  if (name === autoexecName) return bytesContent(Buffer.from(renderAutoexec()));
   if (!name.startsWith(`${loaderFolder}/`)) return undefined;
   const file = name.slice(loaderFolder.length + 1);
   const blob = Object.hasOwn(loaders, file) ? loaders[file] : undefined;
@@ -28,5 +30,12 @@ export async function openLoader(
       return bytes;
     },
     close: () => void handle.close(),
+  };
+}
+
+function bytesContent(bytes: Uint8Array): TftpContent {
+  return {
+    size: bytes.length,
+    read: async (offset, length) => bytes.subarray(offset, offset + length),
   };
 }

@@ -1,0 +1,166 @@
+import { loaderPath } from '../boot/boot-paths.ts';
+import { planBoot } from '../boot/plan-boot.ts';
+import { AppError } from '../errors.ts';
+import { openImageStore } from '../images/image-store.ts';
+import { formatHost } from '../net/ipv4.ts';
+import { type MacAddress, parseMac } from '../net/mac.ts';
+import { loaderFiles } from '../pxe/loader-by-client.ts';
+import { renderProblems } from '../render-problems.ts';
+import { loadFleet } from '../roles/load-fleet.ts';
+import { prepareBootSet } from '../server/prepare-boot-set.ts';
+import { suggestion } from '../site/did-you-mean.ts';
+import { sortProblems } from '../site/parse-site.ts';
+import { bootLink, type Site } from '../site/site.ts';
+import type { NodeDetail } from '../state/node-status.ts';
+import { fetchAdmin } from './admin-client.ts';
+import { type GlobalOptions, type RegisterCommand, say } from './command.ts';
+
+/** What one machine would boot if it were switched on now, and why; a row of `explain --json`. */
+interface Explanation {
+  readonly name: string;
+  readonly mac: string;
+  /** How it is known, in words. */
+  readonly known: string;
+  readonly role: readonly string[];
+  /** `10.77.0.12/24`; empty where a lease of the pool gives it. */
+  readonly address: string;
+  readonly loaders: readonly string[];
+  readonly image: string;
+  readonly kernel: string;
+  readonly bootSet: string;
+  readonly overlay: { readonly digest: string; readonly files: number; readonly bytes: number };
+  readonly arguments: readonly string[];
+  /** Why it gets no boot set; empty where it does. */
+  readonly reason: string;
+  /** What it runs by the server's word; absent where no server answers. */
+  readonly now?: { readonly stage: string; readonly since: string; readonly bootSet: string };
+}
+
+/** `rolecall explain <node|mac>`: what it would boot, and why, from the site on disk. */
+export const register: RegisterCommand = (program, globals) => {
+  program
+    .command('explain')
+    .description('what a machine would boot, and why')
+    .argument('<node|mac>', 'a node of the site, or the MAC of any machine')
+    .action(async (who: string) => {
+      const explanation = await explain(who, globals());
+      say(globals().json ? JSON.stringify([explanation], null, 2) : renderExplanation(explanation));
+      if (explanation.reason !== '') process.exitCode = 1;
+    });
+};
+
+async function explain(who: string, globals: GlobalOptions): Promise<Explanation> {
+  const loaded = await loadFleet(globals.site);
+  if (!loaded.ok) throw new AppError('invalid-site', renderProblems(sortProblems(loaded.problems)));
+  const { site } = loaded.value;
+  const mac = macOf(site, who);
+  const plan = planBoot(site, identityOf(site, who, mac));
+  const empty = {
+    mac,
+    address: '',
+    loaders: [],
+    image: '',
+    kernel: '',
+    bootSet: '',
+    overlay: { digest: '', files: 0, bytes: 0 },
+    arguments: [],
+  };
+  if (plan.kind === 'refuse') {
+    return { ...empty, name: '', known: 'it boots nothing', role: [], reason: plan.reason };
+  }
+  const { node } = plan;
+  const image = await openImageStore(globals.state).resolve(node.image, 'amd64');
+  const prepared = await prepareBootSet(loaded.value, node, image);
+  const known =
+    plan.by === 'unnamed'
+      ? 'no role file names it, and site.yaml says unknown: spare'
+      : `its ${words[plan.by]} is in ${node.file}`;
+  const now = await nowOf(globals, node.name);
+  return {
+    ...empty,
+    name: node.name,
+    known,
+    role: node.roles,
+    address: plan.address ? formatHost(plan.address.address, plan.address.subnet) : '',
+    loaders: loaderFiles.map(loaderPath),
+    image: image?.digest ?? '',
+    kernel: image?.manifest.kernelVersion ?? '',
+    ...(prepared.ok
+      ? {
+          bootSet: prepared.set.digest,
+          overlay: {
+            digest: prepared.set.overlay.digest,
+            files: prepared.files.length,
+            bytes: prepared.set.overlay.size,
+          },
+          arguments: prepared.set.arguments,
+          reason: '',
+        }
+      : { reason: renderProblems(prepared.problems) }),
+    ...(now ? { now } : {}),
+  };
+}
+
+const words = { mac: 'MAC', uuid: 'UUID', serial: 'serial number', port: 'switch port' } as const;
+
+function macOf(site: Site, who: string): MacAddress {
+  const mac = parseMac(who);
+  if (mac) return mac;
+  const node = site.nodes.get(who);
+  const spare = parseMac(/^spare-([0-9a-f]{12})$/.exec(who)?.[1] ?? '');
+  const own = node ? (node.id.macs[0] ?? bootLink(site, node)?.macs[0]) : spare;
+  if (own) return own;
+  if (node) {
+    throw new AppError('usage', `${node.file} names no MAC`, 'rolecall explain <mac> takes one');
+  }
+  const hint = suggestion(who, [...site.nodes.keys()], 'nodes');
+  throw new AppError('usage', `${who} is neither a node nor a MAC address`, hint);
+}
+
+/** A node known by more than its MAC is asked for by all that its role file says. */
+function identityOf(site: Site, who: string, mac: MacAddress) {
+  const id = site.nodes.get(who)?.id;
+  return {
+    mac,
+    ...(id?.uuid ? { uuid: id.uuid } : {}),
+    ...(id?.serial ? { serial: id.serial } : {}),
+  };
+}
+
+async function nowOf(globals: GlobalOptions, name: string): Promise<Explanation['now']> {
+  try {
+    const detail = (await fetchAdmin(globals, `/api/v1/nodes/${name}`)) as NodeDetail;
+    return { stage: detail.stage, since: detail.since, bootSet: detail.bootSet };
+  } catch (error) {
+    if (error instanceof AppError) return undefined;
+    throw error;
+  }
+}
+
+function renderExplanation(e: Explanation): string {
+  const short = (digest: string) => digest.slice(0, 12);
+  const rows: [string, string][] = [
+    ['role', e.role.join(', ')],
+    ['address', e.address || 'by DHCP, from the pool'],
+    ['loader', e.loaders.join(' or ')],
+    ['image', e.image && `${short(e.image)}, kernel ${e.kernel}`],
+    [
+      'overlay',
+      e.bootSet && `${short(e.overlay.digest)}, ${e.overlay.files} files, ${e.overlay.bytes} bytes`,
+    ],
+    ['boot set', short(e.bootSet)],
+    ['arguments', e.arguments.join(' ')],
+    ['now', e.now ? `${e.now.stage}${e.now.since ? ` since ${e.now.since}` : ''}${nowSet(e)}` : ''],
+  ];
+  const head = e.name ? `${e.name} (${e.mac}): ${e.known}` : `${e.mac}: ${e.known}`;
+  const body = rows.filter(([, text]) => text !== '').map(([k, v]) => `  ${k.padEnd(10)} ${v}`);
+  const refusal = e.reason ? `  boots nothing:\n    ${e.reason.replaceAll('\n', '\n    ')}` : '';
+  return [head, ...(e.name ? body : []), refusal].filter((line) => line !== '').join('\n');
+}
+
+function nowSet({ now, bootSet }: Explanation): string {
+  if (!now?.bootSet || !bootSet) return '';
+  return now.bootSet === bootSet
+    ? ', with this boot set'
+    : `, with boot set ${now.bootSet.slice(0, 12)}: a reboot changes it`;
+}
