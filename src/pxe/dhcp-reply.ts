@@ -128,11 +128,11 @@ function noteDecline(client: DhcpClient, facts: DhcpFacts, place: Place): DhcpDe
   if (address === undefined) return silent(place, 'its DECLINE names no address');
   const reason = `another machine already uses ${address}; look for it with: arping ${address}`;
   if (place.kind === 'node') return refuse(place, reason);
-  const holder = addressFor(client, facts, place, address);
   // Only the machine that was given an address can take it out of the pool.
-  if (holder.kind === 'full' || holder.address !== address) {
-    return silent(place, `it declines ${address}, which it was not given`);
-  }
+  const isItsOwn =
+    facts.leases.some((lease) => lease.mac === client.mac && lease.address === address) ||
+    facts.holds.get(address)?.mac === client.mac;
+  if (!isItsOwn) return silent(place, `it declines ${address}, which it was not given`);
   return refuse(place, reason, [
     { kind: 'delete', mac: client.mac },
     { kind: 'unhold', mac: client.mac },
