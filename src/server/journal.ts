@@ -1,5 +1,5 @@
 import type { Event, EventBody } from '../state/event.ts';
-import type { Machines } from '../state/node-status.ts';
+import type { Machines } from '../state/fold-events.ts';
 import type { State } from '../state/state.ts';
 import { trackNodes } from '../state/track-nodes.ts';
 

@@ -4,14 +4,12 @@ import { defaultEventLimits } from './events.ts';
 import {
   foldEvents,
   foldMachine,
-  forgettable,
-  type Look,
   type MachineState,
   type Machines,
-  newlySilent,
   type RunStage,
   rememberBoots,
-} from './node-status.ts';
+} from './fold-events.ts';
+import { forgettable, type Look, newlySilent } from './node-status.ts';
 import type { State } from './state.ts';
 
 /** The fold of the log, kept up to date. */

@@ -1,7 +1,8 @@
 import { digestOf } from '../../../src/digest.ts';
 import type { AdminService, Change, SiteProblem } from '../../../src/http/services.ts';
 import type { Hardware } from '../../../src/state/event.ts';
-import type { NodeDetail, RunStage } from '../../../src/state/node-status.ts';
+import type { RunStage } from '../../../src/state/fold-events.ts';
+import type { NodeDetail } from '../../../src/state/node-status.ts';
 
 /** The moment at which the samples are looked at: now, in whole seconds. */
 export const sampleNow = Math.floor(Date.now() / 1000) * 1000;

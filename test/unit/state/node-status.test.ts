@@ -5,11 +5,10 @@ import { parseCidr } from '../../../src/net/ipv4.ts';
 import type { Site, SiteNode } from '../../../src/site/site.ts';
 import type { BootRecord } from '../../../src/state/boots.ts';
 import type { Event, Stage } from '../../../src/state/event.ts';
+import { foldEvents, rememberBoots } from '../../../src/state/fold-events.ts';
 import {
-  foldEvents,
   forgettable,
   newlySilent,
-  rememberBoots,
   statusOf,
   toNodeStatus,
 } from '../../../src/state/node-status.ts';
