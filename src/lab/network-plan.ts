@@ -66,8 +66,10 @@ export function renderIpBatch(plan: NetworkPlan): string {
       ...(bridge.address ? [`address add ${bridge.address} dev ${bridge.name}`] : []),
       `link set ${bridge.name} up`,
       // A bridge has a carrier only while a port has; like a real switch, it is there before machines are.
+      // Nothing is flooded to that port, or its other end would hand in every broadcast a second time.
       `link add name up${i} type veth peer name port${i}`,
       `link set port${i} master ${bridge.name} up`,
+      `link set port${i} type bridge_slave flood off mcast_flood off bcast_flood off`,
       `link set up${i} up`,
     ]),
     ...plan.taps.flatMap((tap) => [
