@@ -17,7 +17,7 @@ export function askJson(
         const text = Buffer.concat(chunks).toString('utf8');
         const value = parse(text);
         if (response.statusCode === 200 && value !== undefined) return resolve(value);
-        const told = value as { message?: string; hint?: string } | undefined;
+        const told = (value as { error?: { message?: string; hint?: string } } | undefined)?.error;
         fail(
           told?.message ?? `${method} ${path}: ${response.statusCode} ${text.slice(0, 200)}`,
           told?.hint,

@@ -56,7 +56,7 @@ export async function startControl(root: string, control: LabControl): Promise<S
     answer(control, request.method ?? '', request.url ?? '').then(
       (value) => send(200, value),
       (error: Error & { hint?: string }) =>
-        send(409, { message: error.message, hint: error.hint ?? '' }),
+        send(409, { error: { message: error.message, hint: error.hint ?? '' } }),
     );
   });
   await new Promise<void>((resolve) => server.listen(controlSocket(root), resolve));

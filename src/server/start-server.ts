@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { AppError, type Problem, type Result } from '../errors.ts';
 import { createAdminApp } from '../http/admin-app.ts';
 import { createBootApp } from '../http/boot-app.ts';
+import { createMetrics } from '../http/metrics.ts';
 import type { SiteProblem } from '../http/services.ts';
 import { type ListenAddress, startHttp } from '../http/start-http.ts';
 import { openImageStore } from '../images/image-store.ts';
@@ -90,7 +91,22 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       serverUrl,
       now: Date.now,
     });
-    const http = await startHttp(createBootApp(bootService), { host: address, port: httpPort });
+    const adminService = createAdminService({
+      state,
+      journal,
+      version: options.version,
+      onSiteChange: (listener) => {
+        siteListeners.add(listener);
+        return () => siteListeners.delete(listener);
+      },
+      generation: () => generation,
+      siteProblem: () => siteProblem,
+    });
+    const metrics = createMetrics(adminService);
+    const http = await startHttp(createBootApp(bootService, { metrics }), {
+      host: address,
+      port: httpPort,
+    });
     stops.push(() => http.stop());
     boundPort = http.port;
 
@@ -117,19 +133,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     });
     stops.push(() => dhcp.stop());
 
-    const admin = createAdminApp(
-      createAdminService({
-        state,
-        journal,
-        version: options.version,
-        onSiteChange: (listener) => {
-          siteListeners.add(listener);
-          return () => siteListeners.delete(listener);
-        },
-        generation: () => generation,
-        siteProblem: () => siteProblem,
-      }),
-    );
+    const admin = createAdminApp(adminService, { metrics });
     const adminPlaces: ListenAddress[] = [
       { socketPath: join(stateDir, 'admin.sock') },
       ...(options.admin ? [options.admin] : []),
