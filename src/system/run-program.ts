@@ -33,6 +33,10 @@ const packageOf: Readonly<Record<string, string>> = {
   zstd: 'zstd',
   'dpkg-deb': 'dpkg',
   'ssh-keygen': 'openssh-client',
+  xz: 'xz-utils',
+  cpio: 'cpio',
+  shellcheck: 'shellcheck',
+  busybox: 'busybox-static',
 };
 
 /**
