@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { mkdirSync, watch } from 'node:fs';
 import {
   constants,
   copyFile,
@@ -57,6 +58,8 @@ export interface ImageStore {
   addImage(manifest: ImageManifest): Promise<StoredImage>;
   /** Moves the tag of the image's name and architecture to it, at once or not at all. */
   tag(digest: Digest, tag: ImageTag): Promise<void>;
+  /** Calls when a tag has moved; gives back what ends that. */
+  watchTags(listener: () => void): () => void;
   /** Reads every blob of the image and compares size and digest. */
   verify(digest: Digest): Promise<StoreDamage[]>;
   /**
@@ -125,6 +128,14 @@ export function openImageStore(stateDir: string): ImageStore {
         images.push({ ...image, tags: held });
       }
       return images;
+    },
+    watchTags(listener) {
+      const folder = join(root, 'tags');
+      mkdirSync(folder, { recursive: true });
+      const watcher = watch(folder, { recursive: true, persistent: false }, listener);
+      // A folder that is gone moves no tag any more.
+      watcher.on('error', () => watcher.close());
+      return () => watcher.close();
     },
     addBlob: async (file) => {
       await mkdir(asideFolder, { recursive: true });

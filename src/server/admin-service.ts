@@ -1,22 +1,20 @@
-import type { AdminService, SiteProblem } from '../http/services.ts';
+import type { AdminService } from '../http/services.ts';
 import { statusOf } from '../state/node-status.ts';
 import type { State } from '../state/state.ts';
-import type { Generation } from './generation.ts';
 import type { Journal } from './journal.ts';
+import type { SiteInForce } from './site-in-force.ts';
 
 export interface AdminServiceParts {
   readonly state: State;
   readonly journal: Journal;
   readonly version: string;
-  /** Calls when the site on disk was read again; gives back what ends that. */
-  readonly onSiteChange: (listener: () => void) => () => void;
-  readonly generation: () => Generation;
-  readonly siteProblem: () => SiteProblem | undefined;
+  readonly site: SiteInForce;
 }
 
 /** What console, API and metrics show. */
 export function createAdminService(parts: AdminServiceParts): AdminService {
-  const { state, journal, generation } = parts;
+  const { state, journal, site } = parts;
+  const { generation } = site;
   return {
     facts: () => ({
       version: parts.version,
@@ -35,11 +33,11 @@ export function createAdminService(parts: AdminServiceParts): AdminService {
         .list()
         .filter((boot) => boot.node === name)
         .toReversed(),
-    siteProblem: parts.siteProblem,
+    siteProblem: site.problem,
     subscribe(listener) {
       const ends = [
         state.events.subscribe((event) => listener({ kind: 'event', event })),
-        parts.onSiteChange(() => listener({ kind: 'site' })),
+        site.subscribe(() => listener({ kind: 'site' })),
       ];
       return () => {
         for (const end of ends) end();

@@ -23,8 +23,8 @@ export interface BootServiceParts {
   readonly journal: Journal;
   /** The generation in use; another one from one call to the next. */
   readonly generation: () => Generation;
-  /** `http://10.77.0.1`, as the machine at that address reaches this server. */
-  readonly serverUrl: (from: string) => string;
+  /** `http://10.77.0.1`, with a port where it is not 80. */
+  readonly serverUrl: string;
   readonly now: () => number;
 }
 
@@ -39,7 +39,7 @@ export function createBootService(parts: BootServiceParts): BootService {
       journal.add({ machine: query.mac, node, kind: 'refused', reason });
       return {
         status: 200,
-        body: renderRefusalScript(reason, scriptUrl(parts.serverUrl(from), query.mac)),
+        body: renderRefusalScript(reason, scriptUrl(parts.serverUrl, query.mac)),
       };
     };
     if (plan.kind === 'refuse') return refuse(plan.reason, '');
@@ -50,7 +50,7 @@ export function createBootService(parts: BootServiceParts): BootService {
       bootId: randomBytes(16).toString('hex'),
       token: randomBytes(32).toString('hex'),
       mac: query.mac,
-      server: parts.serverUrl(from),
+      server: parts.serverUrl,
       ...(plan.address ? { address: plan.address } : {}),
     };
     const address = addressOf(plan, from);

@@ -1,0 +1,40 @@
+import type { Ipv4 } from '../net/ipv4.ts';
+import type { MacAddress } from '../net/mac.ts';
+import type { TftpEvent } from '../pxe/tftp-server.ts';
+import type { Journal, JournalEntry } from './journal.ts';
+
+/** Who fetched our loader, and when: TFTP knows addresses, DHCP knows whose they are. */
+export interface LoaderSightings {
+  noteDhcp(event: JournalEntry): void;
+  noteTftp(event: TftpEvent): void;
+  /** Milliseconds since the epoch. */
+  fetchedAt(mac: MacAddress): number | undefined;
+}
+
+export function createLoaderSightings(
+  journal: Journal,
+  now: () => number,
+  log: (line: string) => void,
+): LoaderSightings {
+  const machineAt = new Map<Ipv4, MacAddress>();
+  const fetchedAt = new Map<MacAddress, number>();
+  return {
+    fetchedAt: (mac) => fetchedAt.get(mac),
+    noteDhcp(event) {
+      if (event.kind === 'dhcp-acked') machineAt.set(event.address, event.machine);
+      journal.add(event);
+    },
+    noteTftp(event) {
+      if (event.kind !== 'loader-sent') {
+        log(`tftp: ${event.remote} ${event.name}: ${event.reason}`);
+        return;
+      }
+      const machine = machineAt.get(event.remote);
+      if (!machine) return;
+      fetchedAt.set(machine, now());
+      const node = journal.machines().get(machine)?.run.node ?? '';
+      const { name: file, bytes } = event;
+      journal.add({ machine, node, kind: 'loader-sent', file, bytes, via: 'tftp' });
+    },
+  };
+}

@@ -1,0 +1,78 @@
+import type { Result } from '../errors.ts';
+import type { SiteProblem } from '../http/services.ts';
+import type { Ipv4 } from '../net/ipv4.ts';
+import { count, renderProblems } from '../render-problems.ts';
+import type { Fleet } from '../roles/fleet.ts';
+import { type Generation, isSameGeneration } from './generation.ts';
+import type { Journal } from './journal.ts';
+import { roleChanges } from './role-changes.ts';
+import { checkHost, problemOf, servedNetworks } from './start-checks.ts';
+
+export interface SiteInForceParts {
+  readonly first: Generation;
+  /** The address at which the server listens; a site that names another one waits for a restart. */
+  readonly address: Ipv4;
+  readonly prepare: (fleet: Fleet, number: number) => Promise<Generation>;
+  readonly journal: Journal;
+  readonly log: (line: string) => void;
+}
+
+/** The generation that is served, and why the site on disk is another one, where it is. */
+export interface SiteInForce {
+  generation(): Generation;
+  problem(): SiteProblem | undefined;
+  /** Takes a reading of the site folder. A broken one never reaches the wire: the last good one stays. */
+  accept(reading: Result<Fleet>): Promise<void>;
+  /** Calls after each reading; gives back what ends that. */
+  subscribe(listener: () => void): () => void;
+}
+
+/** Starts with a generation whose checks have passed. */
+export function createSiteInForce(parts: SiteInForceParts): SiteInForce {
+  const { journal, log } = parts;
+  const listeners = new Set<() => void>();
+  let generation = parts.first;
+  let problem: SiteProblem | undefined;
+
+  async function switchTo(reading: Result<Fleet>): Promise<SiteProblem | undefined> {
+    if (!reading.ok) {
+      const message = 'the site on disk is invalid; the last good one is served';
+      return { message, problems: reading.problems };
+    }
+    const { site } = reading.value;
+    if (servedNetworks(site)[0]?.server !== parts.address) {
+      const restart = problemOf(
+        `the server listens at ${parts.address} until it is started again`,
+        'systemctl restart rolecall',
+      );
+      return {
+        message: 'site.yaml gives the server another address; the last good site is served',
+        problems: [...checkHost(site), restart],
+      };
+    }
+    const before = generation;
+    const after = await parts.prepare(reading.value, before.number + 1);
+    if (isSameGeneration(before, after)) return undefined;
+    generation = after;
+    log(`site: generation ${after.number}, ${count(after.sets.size, 'node')}`);
+    for (const [node, set] of after.sets) {
+      if (!set.ok) log(`site: node ${node} gets no boot set: ${set.reason}`);
+    }
+    for (const change of roleChanges(before.fleet.site, site)) journal.add(change);
+    return undefined;
+  }
+
+  return {
+    generation: () => generation,
+    problem: () => problem,
+    async accept(reading) {
+      problem = await switchTo(reading);
+      if (problem) log(`site: ${problem.message}\n${renderProblems(problem.problems)}`);
+      for (const listener of listeners) listener();
+    },
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+}
