@@ -1,4 +1,4 @@
-import { execa, ExecaError } from 'execa';
+import { ExecaError, execa } from 'execa';
 import { AppError } from '../errors.ts';
 
 /** How a program ended well. */
@@ -98,7 +98,11 @@ function programFailed(program: string, error: ExecaError): AppError {
     : error.signal
       ? `was ended by ${error.signal}`
       : `ended with exit code ${error.exitCode ?? 'unknown'}`;
-  const tail = String(error.stderr ?? '').trim().split('\n').slice(-8).join('\n  ');
+  const tail = String(error.stderr ?? '')
+    .trim()
+    .split('\n')
+    .slice(-8)
+    .join('\n  ');
   return new AppError(
     'program-failed',
     `${error.escapedCommand}\n  ${end} after ${seconds} s${tail ? `; its last lines:\n  ${tail}` : ''}`,
