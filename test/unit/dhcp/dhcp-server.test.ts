@@ -1,0 +1,204 @@
+import { createSocket, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+import { afterEach, describe, expect, it } from 'vitest';
+import { parseCidr } from '../../../src/net/ipv4.ts';
+import { packDhcpPacket, parseDhcpPacket } from '../../../src/pxe/dhcp-packet.ts';
+import { type DhcpServerInput, startDhcpServer } from '../../../src/pxe/dhcp-server.ts';
+import type { Network } from '../../../src/site/site.ts';
+import type { Lease, LeaseStore } from '../../../src/state/leases.ts';
+import { aDhcpSite, ip } from './a-dhcp-site.ts';
+import { message, type Said, speaker } from './messages.ts';
+
+/** The boot network on loopback, with a relay at 127.0.0.2: answers to a relay need no broadcast. */
+const loopback: Partial<Network> = {
+  subnet: parseCidr('127.0.0.0/24') ?? { base: ip('127.0.0.0'), prefix: 24 },
+  server: ip('127.0.0.1'),
+  pool: { first: ip('127.0.0.200'), last: ip('127.0.0.203') },
+};
+const relay = '127.0.0.2';
+const stranger = '52:54:00:00:00:99';
+
+const running: (() => Promise<void> | void)[] = [];
+afterEach(async () => {
+  for (const stop of running.splice(0).reverse()) await stop();
+});
+
+function memoryStore(put?: (lease: Lease) => void): LeaseStore {
+  const leases = new Map<string, Lease>();
+  return {
+    get: (mac) => leases.get(mac),
+    all: () => [...leases.values()],
+    put(lease) {
+      put?.(lease);
+      leases.set(lease.mac, lease);
+    },
+    delete: (mac) => void leases.delete(mac),
+  };
+}
+
+async function start(change: Partial<DhcpServerInput> = {}) {
+  const seen: string[] = [];
+  const site = aDhcpSite({ boot: loopback });
+  const server = await startDhcpServer({
+    serverAddress: ip('127.0.0.1'),
+    httpServer: 'http://127.0.0.1',
+    current: () => ({ site }),
+    leases: memoryStore((lease) => seen.push(`lease ${lease.address}`)),
+    loaderFetchedAt: () => undefined,
+    onEvent: (event) => seen.push(`${event.kind} ${event.node}`),
+    log: (line) => seen.push(line),
+    ports: { server: 0, client: 68 },
+    ...change,
+  });
+  running.push(() => server.stop());
+  return { server, seen };
+}
+
+/** A relay on loopback that passes messages on and hands back the answers. */
+async function aRelay(port: number) {
+  const socket: Socket = createSocket({ type: 'udp4', reuseAddr: true });
+  socket.bind(port, relay);
+  await once(socket, 'listening');
+  running.push(() => void socket.close());
+  return {
+    tell: (bytes: Uint8Array) => socket.send(bytes, port, '127.0.0.1'),
+    async ask(said: Said) {
+      const answered = once(socket, 'message', { signal: AbortSignal.timeout(5000) });
+      socket.send(packDhcpPacket(message({ ...said, giaddr: relay })), port, '127.0.0.1');
+      const [bytes] = (await answered) as [Buffer];
+      const parsed = parseDhcpPacket(bytes);
+      if (parsed.kind === 'refusal') throw new Error(parsed.reason);
+      return parsed.packet;
+    },
+  };
+}
+
+describe('the server on its sockets', () => {
+  it('leads a machine from DISCOVER to ACK, its lease written in between', async () => {
+    const { server, seen } = await start();
+    const client = await aRelay(server.ports.server);
+    const offer = await client.ask({ mac: stranger, options: speaker.uefi });
+    expect(offer).toMatchObject({
+      op: 'reply',
+      yiaddr: '127.0.0.200',
+      file: 'boot/loader/ipxe.efi',
+    });
+    const ack = await client.ask({
+      mac: stranger,
+      type: 'request',
+      serverId: '127.0.0.1',
+      requested: '127.0.0.200',
+      options: speaker.uefi,
+    });
+    expect(ack.yiaddr).toBe('127.0.0.200');
+    expect(seen).toEqual([
+      'dhcp-offered spare-525400000099',
+      'lease 127.0.0.200',
+      'dhcp-acked spare-525400000099',
+    ]);
+  });
+
+  it('acknowledges nothing that it could not write down', async () => {
+    const { server, seen } = await start({
+      leases: memoryStore(() => {
+        throw new Error('the disk is full');
+      }),
+    });
+    const client = await aRelay(server.ports.server);
+    await client.ask({ mac: stranger });
+    const request: Said = { type: 'request', serverId: '127.0.0.1', requested: '127.0.0.200' };
+    const answers = [client.ask({ mac: stranger, ...request }).then((p) => p.chaddr[5])];
+    // web1 needs no lease: its answer is the first to come, and the other one never does.
+    answers.push(client.ask({ mac: '52:54:00:00:00:21' }).then((p) => p.chaddr[5]));
+    expect(await Promise.race(answers)).toBe(0x21);
+    expect(seen.filter((line) => line.includes('disk is full'))).toHaveLength(1);
+    expect(seen).not.toContain('dhcp-acked spare-525400000099');
+    await Promise.allSettled(answers);
+  });
+
+  it('goes by the site of this moment', async () => {
+    let site = aDhcpSite({ boot: loopback });
+    const { server } = await start({ current: () => ({ site }) });
+    const client = await aRelay(server.ports.server);
+    expect((await client.ask({ mac: stranger })).yiaddr).toBe('127.0.0.200');
+    site = aDhcpSite({
+      boot: { ...loopback, pool: { first: ip('127.0.0.220'), last: ip('127.0.0.221') } },
+    });
+    expect((await client.ask({ mac: stranger })).yiaddr).toBe('127.0.0.220');
+  });
+
+  it('gives the script to an iPXE on a machine that fetched our loader, until its firmware asks again', async () => {
+    let now = 1_000_000;
+    const { server } = await start({ now: () => now, loaderFetchedAt: () => 1_000_000 });
+    const client = await aRelay(server.ports.server);
+    const fileFor = async (options: Said['options']) =>
+      (await client.ask({ options: options ?? {} })).file;
+    now += 1000;
+    expect(await fileFor(speaker.ipxe)).toMatch(/^http:\/\/127\.0\.0\.1\/boot\/script\?mac=/);
+    expect(await fileFor(speaker.bios)).toBe('boot/loader/undionly.kpxe');
+    expect(await fileFor(speaker.ipxe)).toBe('boot/loader/undionly.kpxe');
+  });
+
+  it('notes what it cannot read and goes on', async () => {
+    const { server, seen } = await start();
+    const client = await aRelay(server.ports.server);
+    client.tell(Buffer.from('what is this'));
+    client.tell(packDhcpPacket({ ...message(), op: 'reply' }));
+    expect((await client.ask({ mac: stranger })).yiaddr).toBe('127.0.0.200');
+    expect(seen.slice(0, 2)).toEqual([
+      'dhcp: a message of 127.0.0.2 is not answered: 12 bytes are no DHCP message',
+      'dhcp: a message of 127.0.0.2 is not answered: it is a reply, not a request',
+    ]);
+  });
+
+  it('frees its port when it stops', async () => {
+    const { server } = await start();
+    await server.stop();
+    running.pop();
+    const again = await start({ ports: server.ports });
+    expect(again.server.ports).toEqual(server.ports);
+  });
+});
+
+describe('what keeps it from starting', () => {
+  const refusal = async (change: Partial<DhcpServerInput>) => {
+    const outcome: unknown = await start(change).catch((error: unknown) => error);
+    return outcome;
+  };
+
+  it('an address that this machine has not', async () => {
+    const boot = { ...loopback, server: ip('192.0.2.1') };
+    const site = aDhcpSite({ boot });
+    expect(
+      await refusal({ serverAddress: ip('192.0.2.1'), current: () => ({ site }) }),
+    ).toMatchObject({
+      code: 'dhcp-bind',
+      hint: 'give the address to the interface on the boot segment, then start again',
+    });
+  });
+
+  it('another program on the port', async () => {
+    const other = createSocket('udp4');
+    other.bind(0, '127.0.0.1');
+    await once(other, 'listening');
+    running.push(() => void other.close());
+    expect(await refusal({ ports: { server: other.address().port, client: 68 } })).toMatchObject({
+      code: 'dhcp-bind',
+      hint: expect.stringContaining('another DHCP server'),
+    });
+  });
+
+  it('a network in proxy mode', async () => {
+    const site = aDhcpSite({ boot: { ...loopback, dhcp: 'proxy' } });
+    expect(await refusal({ current: () => ({ site }) })).toMatchObject({
+      code: 'dhcp-proxy-unsupported',
+      message: 'site.yaml says dhcp: proxy for network boot, which this version does not do',
+    });
+  });
+
+  it('a site without a network for its address', async () => {
+    expect(await refusal({ current: () => ({ site: aDhcpSite() }) })).toMatchObject({
+      code: 'dhcp-no-network',
+    });
+  });
+});
