@@ -1,7 +1,7 @@
 import type { Problem } from '../errors.ts';
 import { parseMac } from '../net/mac.ts';
 import { suggestion } from '../site/did-you-mean.ts';
-import { type Site, type SiteNode, selectNodes } from '../site/site.ts';
+import type { Site, SiteNode } from '../site/site.ts';
 import { baseRole, type Fleet, mountPoints, roleNames, spareNode } from './fleet.ts';
 import type { ImageFacts } from './image-facts.ts';
 import { renderContents } from './render-contents.ts';
@@ -69,8 +69,7 @@ export function checkAgainstImage(
 
 /** What the operator should know but may want: nothing here keeps a node from booting. */
 export function warnings(fleet: Fleet): readonly Problem[] {
-  const { site } = fleet;
-  return [...dataInRam(fleet), ...unservedServices(site), ...unusedRoleParams(fleet)];
+  return [...dataInRam(fleet), ...unusedRoleParams(fleet)];
 }
 
 /** Paths of the site's files that parameters name (`format: site-file`), sorted. */
@@ -120,7 +119,7 @@ function paramProblems({ site, roles, siteTexts }: Fleet): readonly Problem[] {
   return paramSets(site, roles).flatMap(({ role, written, node }) => {
     const { faults, siteFiles } = checkParams(role, written);
     const missing = siteFiles
-      .filter((path) => !siteTexts.has(path) && !path.split('/').includes('..'))
+      .filter((path) => !siteTexts.has(path))
       .map((path) => ({
         keys: keysOfValue(written, path) ?? [],
         message: `there is no file ${path} in the site`,
@@ -182,19 +181,6 @@ function dataInRam({ site, roles }: Fleet): readonly Problem[] {
         ),
     );
   });
-}
-
-function unservedServices(site: Site): readonly Problem[] {
-  return [...site.services.values()]
-    .filter((service) => selectNodes(site, service.servers).length === 0)
-    .map((service) =>
-      problem(
-        'site.yaml',
-        `services.${service.name}.servers`,
-        `no node serves ${service.name}`,
-        'its selector chooses no node of this site',
-      ),
-    );
 }
 
 function unusedRoleParams({ site, roles }: Fleet): readonly Problem[] {

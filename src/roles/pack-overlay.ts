@@ -42,7 +42,8 @@ function contentOf(file: OverlayFile): Buffer {
 
 function entryOf(file: OverlayFile) {
   return {
-    name: file.path.slice(1),
+    // archiver takes the slash away; without it, it would take `c:` away from c:x.
+    name: file.path,
     mode: file.mode,
     uid: file.uid,
     gid: file.gid,
@@ -58,11 +59,14 @@ function refuseWhatUstarCannotHold(file: OverlayFile): void {
   const bad =
     !file.path.startsWith('/') || parts.some((p) => p === '' || p === '.' || p === '..')
       ? 'is not an absolute path without . and ..'
-      : !isAscii(name) || (file.kind === 'symlink' && !isAscii(file.target))
-        ? 'has characters outside ASCII'
-        : !fitsUstarName(parts) || (file.kind === 'symlink' && file.target.length > 100)
-          ? 'is longer than ustar can hold (155 + 100 bytes, 100 for the target of a link)'
-          : '';
+      : name.includes('\\')
+        ? // archiver takes a backslash for a slash, wherever it runs.
+          'has a backslash'
+        : !isAscii(name) || (file.kind === 'symlink' && !isAscii(file.target))
+          ? 'has characters outside ASCII'
+          : !fitsUstarName(parts) || (file.kind === 'symlink' && file.target.length > 100)
+            ? 'is longer than ustar can hold (155 + 100 bytes, 100 for the target of a link)'
+            : '';
   if (bad) {
     throw new AppError(
       'overlay-path',

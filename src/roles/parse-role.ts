@@ -50,6 +50,7 @@ function readRole(place: YamlPlace, folder: RoleFolder): Role | undefined {
       'name the folder with lower-case letters, digits and dashes',
     );
   }
+  for (const file of folder.tree) checkTreePath(place, file.path);
   if (!fields.summary) place.problem('summary is missing', 'such as summary: a web server (nginx)');
   if (!fields.ready) {
     place.problem('ready is missing', 'a command that uses the service as a client would');
@@ -74,6 +75,23 @@ function readRole(place: YamlPlace, folder: RoleFolder): Role | undefined {
     reload: readReload(fields.reload),
   };
   return role;
+}
+
+/** On a merged-/usr Debian these are links: a file put there would replace the link or follow it. */
+const mergedFolders = ['bin', 'sbin', 'lib', 'lib32', 'lib64', 'libx32'];
+
+/** What is mounted over them after the overlay is unpacked hides every file there. */
+const mountedFolders = ['dev', 'proc', 'run', 'sys', 'tmp'];
+
+function checkTreePath(place: YamlPlace, path: string): void {
+  const folder = path.split('/')[1] ?? '';
+  if (!/^[\x20-\x5b\x5d-\x7e]+$/.test(path)) {
+    place.problem(`the name of ${path} cannot be packed`, 'use ASCII without a backslash');
+  } else if (mergedFolders.includes(folder)) {
+    place.problem(`${path} lies in a folder that is a link`, `write it under files/usr${path}`);
+  } else if (mountedFolders.includes(folder)) {
+    place.problem(`${path} is hidden by what is mounted on /${folder}`, 'use tmpfiles.d(5)');
+  }
 }
 
 const unitName =

@@ -14,7 +14,7 @@ import {
   type RenderedContents,
   renderContents,
 } from './render-contents.ts';
-import { renderRamFolder } from './render-data-folders.ts';
+import { renderFstab } from './render-fstab.ts';
 import { renderLinks } from './render-links.ts';
 import type { Role } from './role.ts';
 import { parseUnitInstall } from './unit-file.ts';
@@ -167,18 +167,17 @@ function renderDataFolders(
   problems: Problem[],
 ): readonly OverlayFile[] {
   const onVolumes = mountPoints(fleet.site, node);
-  return roles.flatMap((role) =>
+  const folders = roles.flatMap((role) =>
     Object.entries(role.data)
       .filter(([path]) => !onVolumes.includes(path))
-      .flatMap(([path, folder]) =>
-        renderRamFolder({
-          path,
-          memory: memory.get(memoryKey(role, path)) ?? 0,
-          mode: folder.mode ?? '0755',
-          ...ownerOf(folder, role, `data.${path}`, facts, problems),
-        }),
-      ),
+      .map(([path, folder]) => ({
+        path,
+        memory: memory.get(memoryKey(role, path)) ?? 0,
+        mode: folder.mode ?? '0755',
+        ...ownerOf(folder, role, `data.${path}`, facts, problems),
+      })),
   );
+  return renderFstab(folders);
 }
 
 const unitPath = /^\/(?:usr\/lib|etc)\/systemd\/system\/([^/]+\.[a-z]+)$/;

@@ -20,7 +20,7 @@ export interface CheckedParams {
   /** With the defaults of the schema filled in. */
   readonly params: Params;
   readonly faults: readonly ParamFault[];
-  /** Values of parameters that the schema declares `format: site-file`. */
+  /** Values of parameters that the schema declares `format: site-file`, those outside the site left out. */
   readonly siteFiles: readonly string[];
 }
 
@@ -70,8 +70,9 @@ function validatorOf(schema: Params): Validator {
 function createAjv(siteFiles: string[]): Ajv2020 {
   const ajv = new Ajv2020({ allErrors: true, useDefaults: true, verbose: true });
   ajv.addFormat('site-file', (path: string) => {
-    siteFiles.push(path);
-    return isInsideSite(path);
+    const inside = isInsideSite(path);
+    if (inside) siteFiles.push(path);
+    return inside;
   });
   return ajv;
 }

@@ -1,0 +1,217 @@
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { checkAgainstImage, warnings } from '../../../src/roles/check-fleet.ts';
+import type { Fleet } from '../../../src/roles/fleet.ts';
+import type { ImageFacts } from '../../../src/roles/image-facts.ts';
+import { loadFleet } from '../../../src/roles/load-fleet.ts';
+import { renderOverlay } from '../../../src/roles/render-overlay.ts';
+
+const golden = join(import.meta.dirname, '../../golden/overlay');
+const facts = JSON.parse(await readFile(join(golden, 'facts.json'), 'utf8')) as ImageFacts;
+
+let dir: string;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'rolecall-fleet-'));
+  await cp(join(golden, 'lab-swap/site'), dir, { recursive: true });
+});
+afterEach(async () => {
+  await rm(dir, { recursive: true });
+});
+
+async function write(path: string, text: string): Promise<void> {
+  await mkdir(dirname(join(dir, path)), { recursive: true });
+  await writeFile(join(dir, path), text);
+}
+
+async function edit(path: string, from: string, to: string): Promise<void> {
+  const text = await readFile(join(dir, path), 'utf8');
+  expect(text).toContain(from);
+  await write(path, text.replace(from, to));
+}
+
+/** `file:line message | hint` of every problem. */
+async function problems(): Promise<readonly string[]> {
+  const result = await loadFleet(dir);
+  if (result.ok) return [];
+  return result.problems.map((p) => `${p.file}:${p.line} ${p.message} | ${p.hint}`);
+}
+
+async function good(): Promise<Fleet> {
+  const result = await loadFleet(dir);
+  if (!result.ok) throw new Error(JSON.stringify(result.problems));
+  return result.value;
+}
+
+describe('what is wrong between site and roles', () => {
+  test('a role that does not exist', async () => {
+    await edit('nodes/web1.yaml', 'role: web', 'role: wbe');
+    expect(await problems()).toEqual([
+      'nodes/web1.yaml:3 there is no role wbe | did you mean web?',
+    ]);
+  });
+
+  test('parameters, in the file and line that wrote them, once', async () => {
+    await edit('site.yaml', 'roles:\n', 'roles:\n  web:\n    acessLog: true\n  bsae: {}\n');
+    await write(
+      'nodes/web1.yaml',
+      'mac: 52:54:00:77:00:11\naddress: 10.77.0.11\nrole: web\nparams:\n  web:\n    accessLog: perhaps\n  base:\n    journal: 1\n',
+    );
+    expect(await problems()).toEqual([
+      'site.yaml:16 there is no role bsae | did you mean base?',
+      'nodes/web1.yaml:8 journal: 1 must be >= 4 | ',
+      'site.yaml:15 unknown parameter acessLog | did you mean accessLog?',
+      'nodes/web1.yaml:6 accessLog: "perhaps" must be boolean | ',
+    ]);
+  });
+
+  test.each([
+    ['is not there', 'users/nobody.yaml', 'there is no file users/nobody.yaml in the site'],
+    ['leads out of the site', '../users.yaml', 'no file inside the site folder'],
+    ['is absolute', '/etc/passwd', 'no file inside the site folder'],
+    ['is a link out of the site', 'users/link.yaml', 'there is no file users/link.yaml'],
+  ])('a site file that %s, also where no node has the role yet', async (_, path, message) => {
+    await symlink('/etc/hostname', join(dir, 'users/link.yaml'));
+    await edit('site.yaml', 'users/lab.yaml', path);
+    await edit('nodes/web2.yaml', 'role: mail', 'role: web');
+    const [first, ...others] = await problems();
+    expect(others).toEqual([]);
+    expect(first).toContain('site.yaml:17');
+    expect(first).toContain(message);
+  });
+
+  test('two roles that write one path, unless both say append', async () => {
+    const role = 'summary: x\nready: "true"\nfiles: {/etc/motd: {append: true}}\n';
+    await write('roles/more/role.yaml', role);
+    await write('roles/more/files/etc/motd', 'more\n');
+    await edit('nodes/web1.yaml', 'role: web', 'role: [web, more]');
+    expect(await problems()).toEqual([
+      expect.stringContaining('nodes/web1.yaml:3 /etc/motd: the roles base and more both write it'),
+    ]);
+    await write('roles/less/role.yaml', role);
+    await write('roles/less/files/etc/motd.ejs', 'less\n');
+    await write('roles/less/files/etc/more.motd', '');
+    await write('roles/more/role.yaml', role.replaceAll('/etc/motd', '/etc/x'));
+    await write('roles/less/role.yaml', role.replaceAll('/etc/motd', '/etc/x'));
+    await rm(join(dir, 'roles/more/files/etc/motd'));
+    await rm(join(dir, 'roles/less/files/etc/motd.ejs'));
+    await write('roles/more/files/etc/x', 'more\n');
+    await write('roles/less/files/etc/x.ejs', 'less on <%= node.name %>\n');
+    await edit('nodes/web1.yaml', '[web, more]', '[web, more, less]');
+    const fleet = await good();
+    const node = fleet.site.nodes.get('web1');
+    const rendered = node && renderOverlay({ fleet, node, facts });
+    if (!rendered?.ok) throw new Error(JSON.stringify(rendered));
+    expect(rendered.files.find((file) => file.path === '/etc/x')).toMatchObject({
+      content: 'more\nless on web1\n',
+    });
+  });
+
+  test('a path that is a file of one role and a folder of another', async () => {
+    await write('roles/more/role.yaml', 'summary: x\nready: "true"\n');
+    await write('roles/more/files/etc/hosts/more', '');
+    await edit('nodes/web1.yaml', 'role: web', 'role: [web, more]');
+    expect(await problems()).toEqual([expect.stringContaining('/etc/hosts is a file of the same')]);
+  });
+
+  test('a role that removes what another writes, and sysctls that differ', async () => {
+    await write(
+      'roles/more/role.yaml',
+      'summary: x\nready: "true"\nremove: [/etc/motd]\nsysctls: {kernel.panic: 5}\n',
+    );
+    await edit('nodes/web1.yaml', 'role: web', 'role: [web, more]');
+    expect(await problems()).toEqual([
+      expect.stringContaining('/etc/motd: base writes it, and more removes it'),
+      expect.stringContaining('base and more want kernel.panic = 30 and 5'),
+    ]);
+  });
+
+  test('a template that does not render, with its file and line', async () => {
+    await write('roles/more/role.yaml', 'summary: x\nready: "true"\n');
+    await write('roles/more/files/etc/x.ejs', 'a\nb <%= node.nmae %>\n');
+    await edit('nodes/web1.yaml', 'role: web', 'role: [web, more]');
+    expect(await problems()).toEqual([
+      expect.stringContaining('roles/more/files/etc/x.ejs:2 the value here is undefined'),
+    ]);
+  });
+
+  test.each([
+    ['a password that is no hash', 'ops: geheim\n', 'is no password hash'],
+    ['a name that cannot be a mailbox', "'../x': '{SHA256}x'\n", 'cannot be the name of a mailbox'],
+    ['an alias for nobody', "kim: '{SHA256}x'\n", 'whom users/lab.yaml lacks'],
+  ])('mail users: %s', async (_, text, message) => {
+    await write('users/lab.yaml', text);
+    expect((await problems()).join('\n')).toContain(message);
+  });
+
+  test("problems of the site and of the roles' own files come together", async () => {
+    await write('roles/more/role.yaml', 'summary: x\n');
+    await edit('nodes/web1.yaml', 'address: 10.77.0.11', 'address: 10.99.0.11');
+    expect(await problems()).toEqual([
+      expect.stringContaining('nodes/web1.yaml:2'),
+      expect.stringContaining('roles/more/role.yaml:1 ready is missing'),
+    ]);
+  });
+});
+
+test("a site's role of the same name replaces the shipped folder whole", async () => {
+  await write('roles/web/role.yaml', 'summary: mine\nready: "true"\n');
+  await write('roles/web/files/etc/mine', '');
+  const web = (await good()).roles.get('web');
+  expect(web).toMatchObject({ own: true, summary: 'mine', packages: [] });
+  expect(web?.tree.map((file) => file.path)).toEqual(['/etc/mine']);
+});
+
+test('an edit that is not yet written is checked as if it were', async () => {
+  const edited = new Map([['nodes/web1.yaml', 'mac: 52:54:00:77:00:11\nrole: wbe\n']]);
+  const result = await loadFleet(dir, { edited });
+  expect(result.ok).toBe(false);
+  expect(await problems()).toEqual([]);
+});
+
+describe('against an image', () => {
+  test('one that holds everything is fine', async () => {
+    expect(checkAgainstImage(await good(), facts)).toEqual([]);
+  });
+
+  test('a package it lacks, for the nodes that need it', async () => {
+    const { postfix: _, ...packages } = facts.packages;
+    expect(checkAgainstImage(await good(), { ...facts, packages })).toEqual([
+      {
+        file: 'nodes/web2.yaml',
+        line: 0,
+        path: 'role',
+        message: 'the image universal lacks the package postfix of the role mail',
+        hint: 'rolecall build --publish',
+      },
+    ]);
+  });
+
+  test('accounts and units it lacks', async () => {
+    const { dovecot: _, ...groups } = facts.groups;
+    const { 'nginx.service': __, ...units } = facts.units;
+    const messages = checkAgainstImage(await good(), { ...facts, groups, units }).map(
+      (p) => p.message,
+    );
+    expect(messages).toEqual([
+      expect.stringContaining('the unit nginx.service is neither in the image'),
+      'the image has no group dovecot',
+    ]);
+  });
+});
+
+describe('warnings', () => {
+  test('mailboxes in RAM', async () => {
+    expect(warnings(await good()).map((w) => w.message)).toEqual([
+      '/srv/mail of web2 lives in RAM: a reboot loses all mail data',
+    ]);
+  });
+
+  test('a mail domain without a node', async () => {
+    await edit('nodes/web2.yaml', 'role: mail', 'role: web');
+    expect(warnings(await good()).map((w) => w.message)).toEqual([
+      'no node has the role mail, so its parameters do nothing: nobody takes mail for lab.example',
+    ]);
+  });
+});
