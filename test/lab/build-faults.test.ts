@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -52,6 +52,14 @@ async function change(what: keyof TinyImage): Promise<void> {
   await writeTinyImage(place.site, image);
 }
 
+/** Takes the output of a step out of the cache. */
+async function forget(kind: StepKind): Promise<void> {
+  const cache = join(place.state, 'build-cache/tiny-amd64');
+  for (const name of await readdir(cache)) {
+    if (name.startsWith(`${kind}-`)) await rm(join(cache, name), { recursive: true });
+  }
+}
+
 async function publishedDigest(): Promise<Digest> {
   const found = await openImageStore(place.state).resolve('tiny', 'amd64');
   if (!found) throw new Error('no image is published');
@@ -73,7 +81,7 @@ async function expectNextBuildSucceeds(): Promise<void> {
   const built = await store.resolve('tiny', 'amd64', 'built');
   expect(built && (await store.verify(built.digest))).toEqual([]);
   expect(await readdir(place.state)).not.toContain('build-work');
-  expect(await readdir(join(place.state, 'images'))).not.toContain('incoming');
+  expect(await readdir(join(place.state, 'images/incoming')).catch(() => [])).toEqual([]);
   const kept = await readdir(join(place.state, 'build-cache/tiny-amd64'));
   expect(kept.map((name) => name.split('-')[0]).sort()).toEqual([
     ...['assemble', 'bootstrap', 'facts', 'initramfs', 'kernel', 'loaders', 'squash', 'trim'],
@@ -91,7 +99,7 @@ async function expectNextBuildSucceeds(): Promise<void> {
 describe('a build that is killed', () => {
   const steps: [number, StepKind, keyof TinyImage][] = [
     [1, 'bootstrap', 'installation'],
-    [2, 'kernel', 'installation'],
+    [2, 'kernel', 'packing'],
     [3, 'trim', 'packing'],
     [4, 'facts', 'packing'],
     [5, 'initramfs', 'packing'],
@@ -99,8 +107,10 @@ describe('a build that is killed', () => {
     [7, 'loaders', 'loaders'],
     [8, 'assemble', 'packing'],
   ];
-  it.each(steps)('in step %i, %s', async (index, _kind, what) => {
+  it.each(steps)('in step %i, %s', async (index, kind, what) => {
     await change(what);
+    // Its key follows the installation's, which takes long; without its output it runs as well.
+    if (kind === 'kernel') await forget(kind);
     const started = new RegExp(`^\\[${index}/8\\] [^\\n]*(?<!: unchanged)\\n`, 'm');
     const killed = await buildTiny(place, [], (stderr) => started.test(stderr));
     expect(killed.signal).toBe('SIGKILL');
@@ -110,7 +120,7 @@ describe('a build that is killed', () => {
 
   const random = seededRandom(seed);
   const moments = Array.from({ length: 10 }, (_, i) => ({
-    what: i < 2 ? ('installation' as const) : ('packing' as const),
+    what: i < 1 ? ('installation' as const) : ('packing' as const),
     part: Math.round(random() * 1000) / 1000,
   }));
   it.each(moments)(`at $part of a build of $what (seed ${seed})`, async ({ what, part }) => {
@@ -151,7 +161,6 @@ describe('a build', () => {
   });
 
   it('that names a package which is not there says so, and what to correct', async () => {
-    const { writeFile, readFile } = await import('node:fs/promises');
     const file = join(place.site, 'images/tiny.yaml');
     const text = await readFile(file, 'utf8');
     await writeFile(file, text.replace('kmod]', 'kmod, no-such-package]'));

@@ -1,0 +1,77 @@
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { expect } from 'vitest';
+import { type Scenario, type ScenarioOptions, withLab } from '../../../src/lab/scenario.ts';
+import { runProgram } from '../../../src/system/run-program.ts';
+import { commandLine } from './processes.ts';
+
+/**
+ * The state folder with the image that guests boot: built once, kept between runs. Where the variable
+ * is not set it is the one that `npm run lab` uses, so that neither builds what the other has built.
+ */
+const images =
+  process.env.ROLECALL_STATE ??
+  (process.getuid?.() === 0
+    ? '/var/lib/rolecall'
+    : join(process.env.XDG_STATE_HOME ?? join(homedir(), '.local/state'), 'rolecall'));
+
+/** Runs a scenario on real guests; logs of one that fails are kept under test-results/. */
+export function labScenario<T>(
+  options: Omit<ScenarioOptions, 'images' | 'keep' | 'report'>,
+  run: (scenario: Scenario) => Promise<T>,
+): Promise<T> {
+  return withLab(
+    {
+      ...options,
+      images,
+      keep: resolve(import.meta.dirname, '../../../test-results/lab'),
+      report: (line) => process.stderr.write(`lab: ${line}\n`),
+    },
+    run,
+  );
+}
+
+/** What a guest's QEMU really was given: no kernel, no disk, nothing but firmware and network cards. */
+export function expectBareMachine(scenario: Scenario, guest: string): void {
+  const args = commandLine(scenario.lab.guest(guest)?.pid ?? 0);
+  expect(args).toContain('-nodefaults');
+  for (const flag of ['-kernel', '-initrd', '-append', '-hda', '-cdrom', '-blockdev', '-fw_cfg']) {
+    expect(args).not.toContain(flag);
+  }
+  const drives = args.filter((_, i) => args[i - 1] === '-drive');
+  for (const drive of drives) expect(drive).toMatch(/^if=pflash,/);
+}
+
+/** The digest of the image that a row says its node runs, and its boot set's. */
+export async function runs(scenario: Scenario, node: string) {
+  const { image, bootSet, role } = await scenario.row(node);
+  return { image, bootSet, role };
+}
+
+/** Sends a mail by SMTP as any client would, with curl. */
+export async function sendMail(port: number, to: string, text: string): Promise<void> {
+  await runProgram(
+    'curl',
+    [
+      ...['--silent', '--show-error', '--max-time', '60'],
+      ...['--url', `smtp://127.0.0.1:${port}/client.example.net`],
+      ...['--mail-from', 'someone@example.net', '--mail-rcpt', to],
+      ...['--upload-file', '-'],
+    ],
+    { input: text.replaceAll('\n', '\r\n') },
+  );
+}
+
+/** The newest mail in a user's INBOX, by IMAP with curl; empty where there is none. */
+export async function readMail(port: number, user: string, password: string): Promise<string> {
+  const { stdout } = await runProgram(
+    'curl',
+    [
+      ...['--silent', '--show-error', '--max-time', '60', '--user', `${user}:${password}`],
+      `imap://127.0.0.1:${port}/INBOX;MAILINDEX=*`,
+    ],
+    // 78 is "remote file not found", 8 a refused FETCH: an empty mailbox has no newest mail.
+    { accept: [78, 8] },
+  );
+  return stdout;
+}

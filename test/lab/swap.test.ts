@@ -1,0 +1,68 @@
+import { expect, it } from 'vitest';
+import {
+  expectBareMachine,
+  labScenario,
+  readMail,
+  runs,
+  sendMail,
+} from './harness/lab-under-test.ts';
+import { until } from './harness/processes.ts';
+
+// One lab for both firmwares: web1 has a BIOS, web2 has UEFI.
+const machines = ['web1', 'web2'];
+
+it('web servers become mail servers by one command and a reboot, with the image they had', async () => {
+  await labScenario({ name: 'swap', uefi: ['web2'] }, async (lab) => {
+    const start = Date.now();
+    for (const node of machines) expectBareMachine(lab, node);
+    await Promise.all(machines.map((node) => lab.waitStage(node, 'ready')));
+
+    const before = await Promise.all(machines.map((node) => runs(lab, node)));
+    for (const [i, node] of machines.entries()) {
+      expect(before[i]?.role).toEqual(['web']);
+      const page = await lab.http(node, '/');
+      expect(page.status).toBe(200);
+      expect(page.body).toContain(node);
+      expect(page.body).toContain(before[i]?.bootSet);
+      expect(await lab.tcp(node, 25)).toBe('ECONNREFUSED');
+      process.stderr.write(
+        `lab: ${node}, first boot: ${JSON.stringify(await lab.stageTimes(node, start))}\n`,
+      );
+    }
+
+    const asked = Date.now();
+    for (const node of machines) {
+      expect(await lab.rolecall('node', 'set-role', node, 'mail')).toContain('web → mail');
+      // It stays what it is until it boots.
+      expect((await lab.row(node)).role).toEqual(['web']);
+      await lab.reboot(node);
+    }
+    await Promise.all(machines.map((node) => lab.waitBoot(node, asked)));
+
+    for (const [i, node] of machines.entries()) {
+      const after = await runs(lab, node);
+      expect(after.role).toEqual(['mail']);
+      expect(after.image).toBe(before[i]?.image);
+      expect(after.bootSet).not.toBe(before[i]?.bootSet);
+      expect(await lab.tcp(node, 80)).toBe('ECONNREFUSED');
+
+      const subject = `for ${node} at ${asked}`;
+      await sendMail(
+        await lab.port(node, 25),
+        'ops@lab.example',
+        `From: someone@example.net\nTo: ops@lab.example\nSubject: ${subject}\n\nGood morning.\n`,
+      );
+      const imap = await lab.port(node, 143);
+      await until(`the mail is in the mailbox on ${node}`, 60, async () =>
+        (await readMail(imap, 'ops@lab.example', 'lab')).includes(`Subject: ${subject}`),
+      );
+      // A mailbox is its owner's only, and the server relays for nobody.
+      await expect(readMail(imap, 'ops@lab.example', 'wrong')).rejects.toThrow('curl');
+      const elsewhere = sendMail(await lab.port(node, 25), 'you@example.com', 'Subject: relay\n\n');
+      await expect(elsewhere).rejects.toThrow('curl');
+      process.stderr.write(
+        `lab: ${node}, after the swap: ${JSON.stringify(await lab.stageTimes(node, asked))}\n`,
+      );
+    }
+  });
+});
