@@ -46,7 +46,11 @@ export function bootAnswer(client: DhcpClient, facts: BootFacts): BootAnswer {
       reason: `there is no loader for ${architectures[arch]?.name ?? `architecture ${arch}`}`,
     };
   }
-  const options = ipxeOptions(loaderScriptlet(scriptUrl(facts.httpServer, client.mac)));
+  const script = scriptUrl(facts.httpServer, client.mac);
+  const options = ipxeOptions(loaderScriptlet(script));
+  // For autoexec.ipxe, which only UEFI builds of our loader ask for.
+  const prefix: readonly [number, Uint8Array][] =
+    client.firmware === 'uefi' ? [[dhcpOption.pathPrefix, textBytes(script)]] : [];
   switch (client.via) {
     case 'http': {
       const file = `${facts.httpServer}/${loaderPath(loader)}`;
@@ -56,12 +60,16 @@ export function bootAnswer(client: DhcpClient, facts: BootFacts): BootAnswer {
     }
     case 'pxe': {
       const file = loaderPath(loader);
-      return { kind: 'boot', file, options: [named(file), server, ...pxeOptions(), options] };
+      return {
+        kind: 'boot',
+        file,
+        options: [named(file), server, ...pxeOptions(), options, ...prefix],
+      };
     }
     case 'ipxe':
     case 'os': {
       const file = loaderPath(loader);
-      return { kind: 'boot', file, options: [named(file), server, options] };
+      return { kind: 'boot', file, options: [named(file), server, options, ...prefix] };
     }
   }
 }

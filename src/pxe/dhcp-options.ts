@@ -1,6 +1,6 @@
 import { type Ipv4, ipv4FromNumber, ipv4ToNumber } from '../net/ipv4.ts';
 
-/** DHCP option numbers that this server reads or sends (RFC 2132, 3004, 3046, 4578; IANA's registry). */
+/** DHCP option numbers that this server reads or sends (RFC 2132, 3004, 3046, 4578, 5071; IANA's registry). */
 export const dhcpOption = {
   pad: 0,
   subnetMask: 1,
@@ -29,6 +29,7 @@ export const dhcpOption = {
   architecture: 93,
   machineId: 97,
   ipxe: 175,
+  pathPrefix: 210,
   end: 255,
 } as const;
 

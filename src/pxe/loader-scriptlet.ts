@@ -16,14 +16,15 @@ export function loaderScriptlet(url: string): string {
 }
 
 /**
- * `autoexec.ipxe`: UEFI builds of our loader look for it beside themselves before anything else.
- * It spares their two seconds of banner, and after HTTP Boot, of which they keep no acknowledgement,
- * the wait for an IPv6 router.
+ * `autoexec.ipxe`: UEFI builds of our loader ask for it by TFTP before anything else, which spares two seconds
+ * of banner. The acknowledgement that the firmware kept says where the script is (option 210); asking DHCP
+ * again would try every card of the machine in turn, and wait for those without a cable.
  */
 export function renderAutoexec(): string {
   return [
     '#!ipxe',
     'set user-class rolecall',
+    `isset \${210:string} && ifopen && chain --replace \${210:string} ||`,
     ':ask',
     `ifconf -c dhcp && chain --replace \${filename} ||`,
     'echo rolecall: no boot script; asking again in 15 s',

@@ -4,6 +4,7 @@ import { readText } from '../../../src/pxe/dhcp-options.ts';
 import { packDhcpPacket } from '../../../src/pxe/dhcp-packet.ts';
 import { type DhcpFacts, decideDhcpReply } from '../../../src/pxe/dhcp-reply.ts';
 import { declineHold, leaseSeconds, offerHold } from '../../../src/pxe/leases.ts';
+import { renderAutoexec } from '../../../src/pxe/loader-scriptlet.ts';
 import type { Lease } from '../../../src/state/leases.ts';
 import { aDhcpSite, aNode, ip, link, mac, serverAddress, strangerMac } from './a-dhcp-site.ts';
 import { client, type Said, speaker } from './messages.ts';
@@ -558,6 +559,18 @@ describe('what a client loads next', () => {
       `set user-class rolecall && set u ${script} && ifopen && chain \${u} || ifconf -c dhcp && chain \${u} || sleep 15 && reboot`,
     );
     expect(options({ options: speaker.rolecall })[175]).toEqual([0xb0, 1, 1]);
+  });
+
+  it('UEFI firmware hands autoexec.ipxe the URL of the script', () => {
+    const url = (options: Said['options']) => text({ options: options ?? {} }, 210);
+    expect(url(speaker.uefi)).toBe(script);
+    expect(url({ ...speaker.uefi, 77: 'iPXE' })).toBe(script);
+    expect([url(speaker.bios), url(speaker.http), url(speaker.rolecall)]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    expect(renderAutoexec()).toContain('{210:string}');
   });
 
   it('fits one option 175 and the smallest client, for the longest server address', () => {
