@@ -15,11 +15,12 @@ export interface Capture {
 /** Values of one packet by tshark field name; empty where the packet has no such field. */
 export type PacketRow = Readonly<Record<string, readonly string[]>>;
 
-/** Starts tcpdump on a bridge of the lab; resolves when it listens. */
+/** Starts tcpdump on a bridge of the lab, with a pcap-filter(7) or for all packets; resolves when it listens. */
 export async function startCapture(
   network: LabNetwork,
   bridge: string,
   file: string,
+  filter = '',
 ): Promise<Capture> {
   const log = `${file}.log`;
   const tcpdump = await startProgram(
@@ -27,6 +28,7 @@ export async function startCapture(
       ...['-i', bridge, '-n', '-U', '-s', '0', '-B', '16384', '-w', file],
       // The file is root's, not that of the user tcpdump would become.
       ...['-Z', 'root'],
+      ...(filter === '' ? [] : [filter]),
     ]),
     { log },
   );

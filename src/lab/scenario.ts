@@ -71,8 +71,8 @@ export interface Scenario {
   /** Runs `rolecall` on the lab's site and state, as an operator would; its standard output. */
   rolecall(...args: readonly string[]): Promise<string>;
   reboot(node: string): Promise<void>;
-  /** Starts to record what goes over the boot network. */
-  capture(name: string): Promise<Capture>;
+  /** Starts to record what goes over the boot network and passes the pcap-filter(7), all where absent. */
+  capture(name: string, filter?: string): Promise<Capture>;
   /** Seconds from `since` to each stage of the node's boots after it. */
   stageTimes(node: string, since: number): Promise<Readonly<Record<string, number>>>;
 }
@@ -279,9 +279,9 @@ function scenarioOf(lab: Lab, options: ScenarioOptions, stops: (() => Promise<vo
       return stdout;
     },
     reboot,
-    capture: (name) => {
+    capture: (name, filter) => {
       const [bridge] = lab.plan.network.bridges.filter((b) => b.address !== undefined);
-      return startCapture(network, bridge?.name ?? '', join(folder.root, `${name}.pcap`));
+      return startCapture(network, bridge?.name ?? '', join(folder.root, `${name}.pcap`), filter);
     },
     stageTimes: async (node, since) => {
       const times: Record<string, number> = {};

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { expectNoWaits, readBootPackets } from './harness/boot-packets.ts';
 import {
   expectBareMachine,
   labScenario,
@@ -30,6 +31,8 @@ it('web servers become mail servers by one command and a reboot, with the image 
       );
     }
 
+    // All but the bodies of HTTP answers, which are the roots.
+    const capture = await lab.capture('swap', 'not tcp src port 80');
     const asked = Date.now();
     for (const node of machines) {
       expect(await lab.rolecall('node', 'set-role', node, 'mail')).toContain('web → mail');
@@ -38,6 +41,9 @@ it('web servers become mail servers by one command and a reboot, with the image 
       await lab.reboot(node);
     }
     await Promise.all(machines.map((node) => lab.waitBoot(node, asked)));
+    const packets = await readBootPackets(capture);
+    expectNoWaits(packets, '52:54:00:77:00:11', ['undionly.kpxe']);
+    expectNoWaits(packets, '52:54:00:77:00:12', ['ipxe.efi', 'autoexec.ipxe']);
 
     for (const [i, node] of machines.entries()) {
       const after = await runs(lab, node);
