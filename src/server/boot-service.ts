@@ -8,6 +8,7 @@ import type { BootService, ScriptQuery, ServedFile } from '../http/services.ts';
 import type { ImageStore } from '../images/image-store.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
 import { renderBootScript, renderRefusalScript, scriptUrl } from '../pxe/ipxe-script.ts';
+import { prolongLease } from '../pxe/leases.ts';
 import { packOverlay } from '../roles/pack-overlay.ts';
 import type { BootRecord } from '../state/boots.ts';
 import type { EventBody } from '../state/event.ts';
@@ -127,6 +128,7 @@ export function createBootService(parts: BootServiceParts): BootService {
         return { action: 'none' };
       }
       state.boots.reported(bootId, report.stage, now());
+      keepLease(record);
       note(record, {
         kind: 'stage',
         bootId,
@@ -149,6 +151,13 @@ export function createBootService(parts: BootServiceParts): BootService {
       if (part) note(record, { kind: 'blob-sent', what: part, bytes });
     },
   };
+
+  /** A machine that took its address out of the kernel arguments has nobody who renews its lease. */
+  function keepLease({ machine }: BootRecord): void {
+    const lease = state.leases.get(machine);
+    const prolonged = lease && prolongLease(lease, now());
+    if (prolonged) state.leases.put(prolonged);
+  }
 
   /** A machine that waits as a spare and that a role file names by now. */
   function isNamedSpare(record: BootRecord): boolean {
