@@ -2,6 +2,7 @@ import type { ImageManifest } from '../boot/image-manifest.ts';
 import { AppError, type Problem } from '../errors.ts';
 import { openImageStore } from '../images/image-store.ts';
 import { parseMac } from '../net/mac.ts';
+import { renderProblems } from '../render-problems.ts';
 import { type Fleet, spareNode } from '../roles/fleet.ts';
 import { loadFleet } from '../roles/load-fleet.ts';
 import type { OverlayFile } from '../roles/overlay-file.ts';
@@ -10,7 +11,6 @@ import { suggestion } from '../site/did-you-mean.ts';
 import { sortProblems } from '../site/parse-site.ts';
 import type { SiteNode } from '../site/site.ts';
 import { type RegisterCommand, say } from './command.ts';
-import { renderProblems } from './render-problems.ts';
 import { renderTable } from './table.ts';
 
 /** `rolecall render <node> [path]`: the files that turn the image into a node, before it boots. */

@@ -1,4 +1,5 @@
 import { AppError } from '../errors.ts';
+import { renderProblems } from '../render-problems.ts';
 import { loadFleet } from '../roles/load-fleet.ts';
 import { loadRoles } from '../roles/load-roles.ts';
 import type { Role } from '../roles/role.ts';
@@ -6,7 +7,6 @@ import { suggestion } from '../site/did-you-mean.ts';
 import { sortProblems } from '../site/parse-site.ts';
 import type { Site } from '../site/site.ts';
 import { type RegisterCommand, say } from './command.ts';
-import { renderProblems } from './render-problems.ts';
 import { renderTable } from './table.ts';
 
 /** `rolecall role`: what a machine can be. */

@@ -1,1 +1,0 @@
-export { count, renderProblems } from '../render-problems.ts';
