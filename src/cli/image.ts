@@ -67,7 +67,7 @@ export const register: RegisterCommand = (program, globals) => {
       const digests = word ? [(await findImage(opened, word)).digest] : await opened.digests();
       const damage = (await Promise.all(digests.map((digest) => opened.verify(digest)))).flat();
       if (json()) say(JSON.stringify(damage, null, 2));
-      else if (damage.length === 0) say(`${digests.length} images, every digest as it should be`);
+      else if (damage.length === 0) say(`images: ${digests.length}, every digest as it should be`);
       if (damage.length === 0) return;
       throw new AppError(
         'damaged-image',

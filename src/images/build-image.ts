@@ -83,6 +83,7 @@ async function buildUnderLock(request: BuildRequest): Promise<BuildResult> {
   const { cache, releaseFile, work, aptCache } = placesOf(request);
   const store = openImageStore(state);
   await store.sweep();
+  await rm(work, { recursive: true, force: true });
   let found: Promise<SuiteSources> | undefined;
   const sources = () => {
     found ??= findSuiteSources(definition.suite, join(aptCache, 'indices'), request.mirror);

@@ -18,7 +18,7 @@ export async function readImageFacts(root: string): Promise<ImageFacts> {
 }
 
 /** Version by name of the installed packages in dpkg's status file. */
-export function parseDpkgStatus(text: string): Record<string, string> {
+function parseDpkgStatus(text: string): Record<string, string> {
   const packages: [string, string][] = [];
   for (const stanza of text.split('\n\n')) {
     const field = deb822Fields(stanza);
@@ -32,7 +32,7 @@ export function parseDpkgStatus(text: string): Record<string, string> {
 }
 
 /** User and group id by name, passwd(5). */
-export function parsePasswd(text: string): Record<string, { uid: number; gid: number }> {
+function parsePasswd(text: string): Record<string, { uid: number; gid: number }> {
   return Object.fromEntries(
     rows(text)
       .map(([name = '', , uid, gid]): [string, { uid: number; gid: number }] => [
@@ -44,7 +44,7 @@ export function parsePasswd(text: string): Record<string, { uid: number; gid: nu
 }
 
 /** Group id by name, group(5). */
-export function parseGroup(text: string): Record<string, number> {
+function parseGroup(text: string): Record<string, number> {
   return Object.fromEntries(
     rows(text)
       .map(([name = '', , gid]): [string, number] => [name, Number(gid)])

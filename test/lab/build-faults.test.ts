@@ -11,6 +11,7 @@ import {
   buildTiny,
   buildTinyFor,
   startTiny,
+  startTinyWithoutNetwork,
   type TinyImage,
   watch,
   writeTinyImage,
@@ -147,10 +148,22 @@ describe('a build that is killed', () => {
 });
 
 describe('a build', () => {
-  it('of what is built does nothing, and heals what a disk lost', async () => {
-    const again = await buildTiny(place);
+  it('of what is built asks no network and does nothing', async () => {
+    const again = await watch(startTinyWithoutNetwork(place), () => false);
     expect(again).toMatchObject({ code: 0, stderr: '' });
     expect(again.stdout).toContain('nothing changed');
+  });
+
+  it('that must fetch and cannot says which mirror it asked', async () => {
+    await change('installation');
+    const failed = await watch(startTinyWithoutNetwork(place), () => false);
+    expect(failed.code).toBe(1);
+    expect(failed.stderr).toMatch(/no mirror gave the suite trixie:\n.*dists\/trixie\/InRelease/);
+    expect(failed.stderr).toContain('--mirror URL');
+    await expectNextBuildSucceeds();
+  });
+
+  it('heals what a disk lost', async () => {
     const store = openImageStore(place.state);
     const built = await store.resolve('tiny', 'amd64', 'built');
     if (!built) throw new Error('nothing is built');

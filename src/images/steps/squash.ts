@@ -15,7 +15,7 @@ export const squash: Executor<'squash'> = async (step, context) => {
  * Arguments of mksquashfs(1). SOURCE_DATE_EPOCH in its environment sets the file system's own time
  * and is the youngest time of any file in it.
  */
-export function squashfsArguments(tree: string, file: string): string[] {
+function squashfsArguments(tree: string, file: string): string[] {
   return [
     ...[tree, file, '-noappend', '-no-progress', '-quiet'],
     // Boots are bounded by bytes to fetch and hash against time to unpack: zstd-3 was the fastest.

@@ -133,6 +133,10 @@ const fixedTexts: Readonly<Record<string, string>> = {
   'etc/hosts': '127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n',
   'etc/apt/sources.list':
     '# Packages come with the image: rolecall build makes a new one for every node at once.\n',
+  // As systemd-update-done.service(8) writes them. Without them every boot would rebuild the linker's
+  // cache, the hardware database and the message catalogue, which the packages have made already.
+  'etc/.updated': '',
+  'var/.updated': '',
   // systemd.preset(5): the roles' overlays enable what a node runs, and nothing else is.
   'etc/systemd/system-preset/00-rolecall.preset': 'disable *\n',
   'etc/systemd/user-preset/00-rolecall.preset': 'disable *\n',

@@ -95,6 +95,13 @@ export function startTinyElsewhere(place: BuildPlace, hostname: string): ChildPr
   );
 }
 
+/** The same build on a machine that no network reaches. */
+export function startTinyWithoutNetwork(place: BuildPlace): ChildProcess {
+  return spawn('unshare', ['--net', process.execPath, ...command(place)], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+}
+
 function command({ site, state }: BuildPlace): string[] {
   return [main, '--site', site, '--state', state, 'build', 'tiny'];
 }
