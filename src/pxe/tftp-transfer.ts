@@ -123,7 +123,7 @@ export function stepTransfer(
   if (state.phase !== 'sending') return { state, send: [], timer: undefined };
   switch (input.kind) {
     case 'start':
-      return state.heardAt === undefined ? fly(state, now) : wait(state, now);
+      return requested(state, now);
     case 'ack':
       return acknowledge(state, input.block, now);
     case 'timeout':
@@ -157,6 +157,13 @@ export function decideRepeatedRequest(
   if (!same && state.sent === state.lastBlock) return 'start-anew';
   // A datagram can be late by milliseconds, a machine that was reset by seconds.
   return now - state.heardAt > 1000 ? 'start-anew' : 'ignore';
+}
+
+/** A copy made by the network follows within milliseconds, and several clients abort at a second OACK. */
+function requested(state: TransferState, now: number): TransferStep {
+  if (state.heardAt !== undefined) return wait(state, now);
+  const first = state.sent < 0;
+  return first || now - state.flightAt >= shortestTimeout ? fly(state, now) : wait(state, now);
 }
 
 function acknowledge(state: TransferState, wireBlock: number, now: number): TransferStep {

@@ -97,7 +97,7 @@ export function simulateTransfer(transfer: SimulatedTransfer): SimulationResult 
     after: (milliseconds, then) => queue.add(now + milliseconds, then),
   });
   client.request();
-  const mostEvents = 20_000 + 50 * Math.ceil(size / blockSize) * windowSize;
+  const mostEvents = 20_000 + 50 * Math.ceil(size / blockSize);
   let events = 0;
   for (let next = queue.take(); next; next = queue.take()) {
     now = next.at;

@@ -196,11 +196,12 @@ describe('loss', () => {
   it('answers the request again when its answer was lost, and only then', () => {
     const steps = run(2000, { tsize: '0' }, [
       [0, start],
+      [99, start],
       [500, start],
       [510, ack(0)],
-      [520, start],
+      [720, start],
     ]);
-    expect(steps.map(blocks)).toEqual([['oack'], ['oack'], [1], []]);
+    expect(steps.map(blocks)).toEqual([['oack'], [], ['oack'], [1], []]);
   });
 
   it('waits longer each time without an answer, and gives up with an error', () => {
