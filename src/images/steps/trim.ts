@@ -110,6 +110,9 @@ const ofOneMachine = [
   'etc/ssl/certs/ssl-cert-snakeoil.pem',
   'etc/dovecot/private/dovecot.key',
   'etc/dovecot/private/dovecot.pem',
+  // Whose partial/ in them are depends on whether apt's own user could reach the build's folder.
+  'var/cache/apt',
+  'var/lib/apt/lists',
   'var/lib/dbus/machine-id',
   'var/lib/systemd/random-seed',
   'var/lib/dpkg/status-old',
@@ -117,15 +120,7 @@ const ofOneMachine = [
   'var/lib/dpkg/statoverride-old',
 ];
 
-const emptied = [
-  'etc/apt/sources.list.d',
-  'run',
-  'tmp',
-  'var/cache',
-  'var/lib/apt/lists',
-  'var/log',
-  'var/tmp',
-];
+const emptied = ['etc/apt/sources.list.d', 'run', 'tmp', 'var/cache', 'var/log', 'var/tmp'];
 
 const fixedTexts: Readonly<Record<string, string>> = {
   // machine-id(5): every boot is a first boot until the overlay writes the node's own id.
