@@ -182,8 +182,8 @@ async function planLab(
     ...(uefi ? { uefi } : {}),
   });
   const progress = createBuildProgress(process.stderr, Date.now);
-  const image = await ensureImage(globals.state, folder.site, progress.show).finally(progress.end);
-  await prepareLabState(folder, globals.state);
+  const image = await ensureImage(folder.builds, folder.site, progress.show).finally(progress.end);
+  await prepareLabState(folder, folder.builds);
   const choice = await choose(options.accel, image.kernel);
   say(`guests run under ${choice.accelerator.toUpperCase()}: ${choice.reason}`);
   const available = await availableMemory();

@@ -13,6 +13,11 @@ export interface LabFolder {
   readonly site: string;
   /** The state folder of the lab's own boot server. */
   readonly state: string;
+  /**
+   * A state folder in which the lab builds and publishes its images, so that what a boot server on this
+   * machine has published stays as it is.
+   */
+  readonly builds: string;
   /** Private key that opens every node; its public half is among the copy's admins. */
   readonly key: string;
   /** The boot server's output. */
@@ -27,6 +32,7 @@ export function labFolder(root: string): LabFolder {
     root,
     site: join(root, 'site'),
     state: join(root, 'state'),
+    builds: join(root, 'builds'),
     key: join(root, 'admin_key'),
     serverLog: join(root, 'serve.log'),
     guest: (name) => join(root, 'guests', name),
@@ -63,13 +69,13 @@ export async function prepareLabSite(
 }
 
 /**
- * An empty state folder for the lab's own boot server, which boots the images of the state folder
- * `images`: what the last lab's machines did is of no use to this one.
+ * An empty state folder for the lab's own boot server, which boots the images that were built
+ * in the state folder `builds`: what the last lab's machines did is of no use to this one.
  */
-export async function prepareLabState(folder: LabFolder, images: string): Promise<void> {
+export async function prepareLabState(folder: LabFolder, builds: string): Promise<void> {
   await rm(folder.state, { recursive: true, force: true });
   await mkdir(folder.state, { recursive: true, mode: 0o700 });
-  await symlink(join(images, 'images'), join(folder.state, 'images'));
+  await symlink(join(builds, 'images'), join(folder.state, 'images'));
 }
 
 /** Makes the key pair where there is none; gives back the public half as a line of authorized_keys. */

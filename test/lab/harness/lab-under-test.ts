@@ -1,19 +1,19 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { expect } from 'vitest';
+import { labFolder } from '../../../src/lab/lab-folder.ts';
 import { type Scenario, type ScenarioOptions, withLab } from '../../../src/lab/scenario.ts';
 import { runProgram } from '../../../src/system/run-program.ts';
 import { commandLine } from './processes.ts';
 
-/**
- * The state folder with the image that guests boot: built once, kept between runs. Where the variable
- * is not set it is the one that `npm run lab` uses, so that neither builds what the other has built.
- */
-const images =
+const state =
   process.env.ROLECALL_STATE ??
   (process.getuid?.() === 0
     ? '/var/lib/rolecall'
     : join(process.env.XDG_STATE_HOME ?? join(homedir(), '.local/state'), 'rolecall'));
+
+/** Where guests' images are built and kept between runs: where `npm run lab` has them, so that neither builds twice. */
+export const images = labFolder(join(state, 'lab')).builds;
 
 /** Runs a scenario on real guests; logs of one that fails are kept under test-results/. */
 export function labScenario<T>(
