@@ -28,6 +28,7 @@ export async function chooseAccelerator(
   if (!usable) return { accelerator: 'tcg', reason: '/dev/kvm cannot be opened' };
   const folder = await mkdtemp(join(tmpdir(), 'rolecall-kvm-'));
   const serial = join(folder, 'serial.log');
+  const log = join(folder, 'qemu.log');
   const qemu = await startProgram(
     'qemu-system-x86_64',
     [
@@ -36,27 +37,26 @@ export async function chooseAccelerator(
       ...['-serial', `file:${serial}`],
       ...['-kernel', kernel, '-append', 'console=ttyS0 panic=-1'],
     ],
-    { log: join(folder, 'qemu.log') },
+    { log },
   );
   try {
-    let ended = false;
+    let running = true;
     void qemu.ended.then(() => {
-      ended = true;
+      running = false;
     });
-    for (const until = Date.now() + timeLimit; Date.now() < until; ) {
+    for (const until = Date.now() + timeLimit; Date.now() < until; await sleep(100)) {
+      // Asked before the console is read: the panic may be QEMU's last word.
+      const over = !running;
       const said = await readFile(serial, 'latin1').catch(() => '');
       if (/Kernel panic - not syncing: VFS|Unable to mount root fs/.test(said)) {
         return { accelerator: 'kvm', reason: 'a kernel booted under KVM' };
       }
-      if (ended) break;
-      await sleep(100);
+      if (over) return { accelerator: 'tcg', reason: 'a machine under KVM ended at once' };
+      if ((await readFile(log, 'latin1')).includes('KVM internal error')) {
+        return { accelerator: 'tcg', reason: 'KVM could not run a kernel' };
+      }
     }
-    return {
-      accelerator: 'tcg',
-      reason: ended
-        ? 'QEMU ended when it tried KVM'
-        : `no kernel booted under KVM within ${timeLimit / 1000} s`,
-    };
+    return { accelerator: 'tcg', reason: `no kernel booted under KVM in ${timeLimit / 1000} s` };
   } finally {
     await qemu.stop(0);
     await rm(folder, { recursive: true, force: true });
