@@ -11,6 +11,8 @@ const server = await startTftpServer({
   port: Number(process.argv[3] ?? 69),
   open: async (name) => openSeededFile(name),
   onEvent: print,
+  // Every test client has the same address.
+  limits: { transfersPerClient: 100 },
 });
 print({ kind: 'listening', port: server.port });
 process.once('SIGTERM', () => void server.stop(0));
