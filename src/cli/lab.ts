@@ -250,7 +250,7 @@ async function watch(folder: LabFolder, isOver: () => boolean): Promise<LabRepor
   return undefined;
 }
 
-/** Draws the table over the last one; gives back how many lines it has. */
+/** Draws the table over the last one, no line wider than the terminal; gives back how many lines it has. */
 function redraw(report: LabReport, drawn: number): number {
   const rows = labRows(report);
   if (rows.length === 0) return drawn;
@@ -258,9 +258,11 @@ function redraw(report: LabReport, drawn: number): number {
     columns,
     rows.map((row) => renderRow(row, Date.now())),
   );
+  const width = process.stdout.columns;
+  const lines = text.split('\n').map((line) => line.slice(0, width));
   // Cursor up, then clear to the end of the screen: ECMA-48 CUU and ED.
-  process.stdout.write(`${drawn > 0 ? `\x1b[${drawn}A\x1b[J` : ''}${text}\n`);
-  return text.split('\n').length;
+  process.stdout.write(`${drawn > 0 ? `\x1b[${drawn}A\x1b[J` : ''}${lines.join('\n')}\n`);
+  return lines.length;
 }
 
 async function watchChanges(

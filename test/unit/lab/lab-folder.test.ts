@@ -1,0 +1,58 @@
+import { appendFile, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type LabFolder, labFolder, prepareLabSite } from '../../../src/lab/lab-folder.ts';
+import { loadSite } from '../../../src/site/load-site.ts';
+
+const example = resolve(import.meta.dirname, '../../../examples/lab');
+let folder: LabFolder;
+beforeEach(async () => {
+  folder = labFolder(join(await mkdtemp(join(tmpdir(), 'rc-folder-')), 'lab'));
+});
+afterEach(() => rm(resolve(folder.root, '..'), { recursive: true }));
+
+describe('the working copy of a site', () => {
+  it('is valid, keeps the comments, and lets the new key in', async () => {
+    expect(await prepareLabSite(folder, example, false)).toBe('copied');
+    const site = await loadSite(folder.site);
+    if (!site.ok) throw new Error(JSON.stringify(site.problems));
+    const publicKey = (await readFile(`${folder.key}.pub`, 'utf8')).trim();
+    const original = await loadSite(example);
+    expect(site.value.admins).toEqual([...(original.ok ? original.value.admins : []), publicKey]);
+    const [copy, source] = await Promise.all(
+      [folder.site, example].map((dir) => readFile(join(dir, 'site.yaml'), 'utf8')),
+    );
+    const comments = (text = '') => text.match(/#.*/g);
+    expect(comments(copy)).toEqual(comments(source));
+  });
+
+  it('has a private key that nobody else can read', async () => {
+    await prepareLabSite(folder, example, false);
+    expect((await stat(folder.key)).mode & 0o777).toBe(0o600);
+    expect((await stat(folder.root)).mode & 0o777).toBe(0o700);
+  });
+
+  it('is made anew where nobody edited it, with the key it had', async () => {
+    await prepareLabSite(folder, example, false);
+    const before = await readFile(folder.key, 'utf8');
+    expect(await prepareLabSite(folder, example, false)).toBe('copied');
+    expect(await readFile(folder.key, 'utf8')).toBe(before);
+  });
+
+  it('is kept where somebody edited it, until a fresh one is asked for', async () => {
+    await prepareLabSite(folder, example, false);
+    const file = join(folder.site, 'nodes/web1.yaml');
+    await appendFile(file, '# mine\n');
+    expect(await prepareLabSite(folder, example, false)).toBe('kept');
+    expect(await readFile(file, 'utf8')).toContain('# mine');
+    expect(await prepareLabSite(folder, example, true)).toBe('copied');
+    expect(await readFile(file, 'utf8')).not.toContain('# mine');
+  });
+
+  it('is not made of a folder without a site.yaml', async () => {
+    await expect(prepareLabSite(folder, join(example, 'nodes'), false)).rejects.toMatchObject({
+      code: 'invalid-site',
+    });
+  });
+});
