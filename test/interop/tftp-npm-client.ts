@@ -1,13 +1,7 @@
-import { createRequire } from 'node:module';
+import tftp from 'tftp';
 
 // `node tftp-npm-client.ts HOST PORT WINDOW REMOTE LOCAL`: one download with the `tftp` package.
-interface TftpPackage {
-  createClient(options: object): {
-    get(remote: string, local: string, done: (error?: Error) => void): void;
-  };
-}
-const tftp = createRequire(import.meta.url)('tftp') as TftpPackage;
-const [host, port, windowSize, remote = '', local = ''] = process.argv.slice(2);
+const [host = '', port, windowSize, remote = '', local = ''] = process.argv.slice(2);
 const client = tftp.createClient({
   host,
   port: Number(port),
