@@ -148,12 +148,10 @@ export async function startLab(
         running.delete(name);
       },
       guestName: async (node) => {
+        if (plan.guests.some((guest) => guest.name === node)) return node;
         const row = (await fetchStatus(adminSocket)).find((r) => r.name === node);
         const nics = (guest: VmSpec) => guest.nics.map((nic): string => nic.mac);
-        return (
-          plan.guests.find((g) => g.name === node || nics(g).some((mac) => row?.mac.includes(mac)))
-            ?.name ?? node
-        );
+        return plan.guests.find((g) => nics(g).some((mac) => row?.mac.includes(mac)))?.name ?? node;
       },
       status: async () =>
         labStatus(await fetchStatus(adminSocket), plan.guests, (name) => running.has(name)),

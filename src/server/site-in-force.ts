@@ -47,7 +47,7 @@ export function createSiteInForce(parts: SiteInForceParts): SiteInForce {
       );
       return {
         message: 'site.yaml gives the server another address; the last good site is served',
-        problems: [...checkHost(site), restart],
+        problems: [...(await checkHost(site)), restart],
       };
     }
     const before = generation;

@@ -1,9 +1,9 @@
-import { networkInterfaces } from 'node:os';
 import type { Problem } from '../errors.ts';
 import type { ImageStore } from '../images/image-store.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
 import { loaderFiles } from '../pxe/loader-by-client.ts';
 import type { Network, Site } from '../site/site.ts';
+import { hostAddresses } from '../system/host-addresses.ts';
 import type { Generation } from './generation.ts';
 
 /** A problem that belongs to no file. */
@@ -25,10 +25,8 @@ export function servedNetworks(site: Site): readonly ServedNetwork[] {
 }
 
 /** What this machine lacks to serve the site; every problem at once. */
-export function checkHost(site: Site): readonly Problem[] {
-  const own = new Set(
-    Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map((a) => a.address)),
-  );
+export async function checkHost(site: Site): Promise<readonly Problem[]> {
+  const own = await hostAddresses();
   const served = servedNetworks(site);
   const problems = served
     .filter((network) => !own.has(network.server))

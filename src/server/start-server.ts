@@ -63,7 +63,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const prepare = (fleet: Fleet, number: number) =>
       prepareGeneration({ number, fleet, images, overlays: state.overlays });
     const first = await prepare(loaded.value, 1);
-    const problems = [...checkHost(loaded.value.site), ...(await checkImages(first, images))];
+    const problems = [
+      ...(await checkHost(loaded.value.site)),
+      ...(await checkImages(first, images)),
+    ];
     const address = servedNetworks(loaded.value.site)[0]?.server;
     if (problems.length > 0 || !address) {
       throw cannotStart('the boot server cannot start', problems, 'cannot-start');

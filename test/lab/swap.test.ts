@@ -70,5 +70,14 @@ it('web servers become mail servers by one command and a reboot, with the image 
         `lab: ${node}, after the swap: ${JSON.stringify(await lab.stageTimes(node, asked))}\n`,
       );
     }
+
+    // A service that breaks shows, and a machine without power does too.
+    await lab.ssh('web2', 'systemctl stop dovecot');
+    const failed = await lab.waitStage('web2', 'failed', { retry: false });
+    expect(failed.reason).toMatch(/^mail: /);
+    await lab.ssh('web2', 'systemctl start dovecot');
+    expect((await lab.waitStage('web2', 'ready', { retry: false })).reason).toBe('');
+    await lab.lab.kill('web1');
+    expect((await lab.waitStage('web1', 'silent', { retry: false })).role).toEqual(['mail']);
   });
 });
