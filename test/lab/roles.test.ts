@@ -1,0 +1,174 @@
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Report } from '../../src/http/services.ts';
+import { parseMac } from '../../src/net/mac.ts';
+import { spareNode } from '../../src/roles/fleet.ts';
+import { loadFleet } from '../../src/roles/load-fleet.ts';
+import { images } from './harness/lab-under-test.ts';
+import { bootSet, type NamespacedNode, startNode } from './harness/node-in-namespace.ts';
+
+const site = join(import.meta.dirname, '../golden/overlay/lab-swap/site');
+const mac = parseMac('52:54:00:77:00:99');
+const started: NamespacedNode[] = [];
+let web: NamespacedNode;
+let mail: NamespacedNode;
+let spare: NamespacedNode;
+
+beforeAll(async () => {
+  const fleet = await loadFleet(site);
+  if (!fleet.ok || !mac) throw new Error(JSON.stringify(fleet));
+  const { nodes } = fleet.value.site;
+  const start = async (node: Parameters<typeof startNode>[3] | undefined) => {
+    if (!node) throw new Error('no such node');
+    const running = await startNode(images, site, fleet.value, node);
+    started.push(running);
+    return running;
+  };
+  web = await start(nodes.get('web1'));
+  mail = await start(nodes.get('web2'));
+  spare = await start(spareNode('spare-525400770099', mac));
+});
+
+afterAll(async () => {
+  for (const node of started) await node.stop();
+});
+
+const isReady = (report: Report) => report.stage === 'ready';
+
+/** Breaks a service, sees the reason reported, mends it, sees the node ready again. */
+async function breaks(node: NamespacedNode, stop: string, reason: RegExp, start: string) {
+  await node.report('it is ready', isReady);
+  const before = node.reports().length;
+  expect(await node.sh(stop)).toBe('');
+  try {
+    const failed = await node.report('it fails', (r) => r.stage === 'failed', before);
+    expect(failed).toMatchObject({ reason: expect.stringMatching(reason) });
+  } finally {
+    await node.sh(start);
+  }
+  await node.report('it is ready again', isReady, before);
+}
+
+describe('a node whose service breaks says which and why, and is ready again when it works', () => {
+  it('base: SSH', async () => {
+    await breaks(web, 'systemctl stop ssh', /^base: SSH does not greet/, 'systemctl start ssh');
+  });
+
+  it('web: nginx', async () => {
+    const reason = /^web: Failed to connect to 10\.77\.0\.11 port 80/;
+    await breaks(web, 'systemctl stop nginx', reason, 'systemctl start nginx');
+  });
+
+  it('mail: dovecot', async () => {
+    const reason = /^mail: IMAP: Failed to connect to 10\.77\.0\.12 port 143/;
+    await breaks(mail, 'systemctl stop dovecot', reason, 'systemctl start dovecot');
+  });
+
+  it('mail: postfix', async () => {
+    const reason = /^mail: Failed to connect to 10\.77\.0\.12 port 25/;
+    await breaks(mail, 'systemctl stop postfix', reason, 'systemctl start postfix');
+  });
+
+  it('spare: a boot server that does not take the hardware', async () => {
+    await spare.report('it is ready', isReady);
+    spare.answer('refuse', true);
+    const before = spare.reports().length;
+    await spare.sh('systemctl restart rolecall-report');
+    const failed = await spare.report('it fails', (r) => r.stage === 'failed', before);
+    expect(failed).toMatchObject({ reason: 'spare: the hardware is not reported yet' });
+    spare.answer('refuse', false);
+    await spare.report('it is ready again', isReady, before);
+    expect(
+      spare
+        .reports()
+        .slice(before)
+        .map((r) => r.stage),
+    ).toContain('hardware');
+  });
+});
+
+describe('on the node', () => {
+  it('no unit has failed', async () => {
+    for (const node of [web, mail, spare]) {
+      await node.report('it is ready', isReady);
+      const failed = await node.sh('systemctl list-units --failed --plain --no-legend');
+      expect(failed).toBe('');
+    }
+  });
+
+  it('nothing listens but what its roles are for', async () => {
+    const ports = (node: NamespacedNode) =>
+      node.sh('ss -Hltn | awk \'$4 !~ /^127[.]/ { sub(".*:", "", $4); print $4 }\' | sort -nu');
+    expect((await ports(web)).trim().split('\n')).toEqual(['22', '80']);
+    expect((await ports(mail)).trim().split('\n')).toEqual(['22', '25', '143']);
+    expect((await ports(spare)).trim().split('\n')).toEqual(['22']);
+  });
+
+  it('the page and the console name the boot set', async () => {
+    expect(await web.sh('curl -s http://10.77.0.11/')).toContain(`>${bootSet}</code>`);
+    expect(await web.sh('curl -s http://10.77.0.11/health')).toBe('ok');
+    expect(await web.sh('cat /etc/issue /run/issue.d/*')).toBe(
+      `web1 (web) of lab\nboot set ${bootSet.slice(0, 12)}\n`,
+    );
+  });
+
+  it('SSH takes keys only and shows the host key of the secrets', async () => {
+    const config = await web.sh('sshd -T');
+    expect(config).toContain('\npasswordauthentication no\n');
+    expect(config).toContain('\nkbdinteractiveauthentication no\n');
+    expect(config).toContain('\npermitrootlogin without-password\n');
+    const shown = (await web.sh('ssh-keyscan -q -t ed25519 127.0.0.1')).split(' ')[2];
+    const made = (await web.sh('ssh-keygen -y -f /etc/ssh/ssh_host_ed25519_key')).split(' ')[1];
+    expect(shown?.trim()).toBe(made);
+    expect(await web.sh('ls /etc/ssh/ssh_host_*')).toBe('/etc/ssh/ssh_host_ed25519_key');
+  });
+
+  it('no account has a password', async () => {
+    const open = await web.sh("awk -F: '$2 !~ /^[!*]/ { print $1 }' /etc/shadow");
+    expect(open).toBe('');
+  });
+
+  it('what fills the RAM is warned of once', async () => {
+    await mail.report('it is ready', isReady);
+    const before = mail.reports().length;
+    await mail.sh('head -c 57000000 /dev/zero >/srv/mail/big');
+    const warning = await mail.report('it warns', (r) => r.stage === 'warning', before);
+    expect(warning).toMatchObject({ reason: expect.stringMatching(/^\/srv\/mail is 8\d % full$/) });
+    await mail.sh('rm /srv/mail/big');
+    expect(mail.reports().filter((r) => r.stage === 'warning')).toHaveLength(1);
+  });
+
+  it('mail comes in for users and aliases only, and is read by their owner only', async () => {
+    await mail.report('it is ready', isReady);
+    const send = (to: string) =>
+      mail.sh(
+        `printf 'Subject: hello\\r\\n\\r\\nhello\\r\\n' | curl -sS --max-time 20 -T - --mail-from a@b.example --mail-rcpt ${to} smtp://10.77.0.12/client.example`,
+      );
+    const read = (login: string) =>
+      mail.sh(`curl -sS --max-time 20 -u ${login} imap://10.77.0.12/INBOX -X 'SEARCH ALL'`);
+    expect(await send('postmaster@lab.example')).toBe('');
+    expect(await send('ops+tag@lab.example')).toBe('');
+    expect(await send('nobody@lab.example')).toContain('RCPT failed: 550');
+    expect(await send('someone@elsewhere.example')).toContain('RCPT failed: 554');
+    expect(await send('probe@web2.lab.example')).toBe('');
+    await expect
+      .poll(() => read('ops@lab.example:lab'), { timeout: 10_000 })
+      .toContain('SEARCH 1 2');
+    expect(await read('ops@lab.example:other')).toContain('Login denied');
+    expect(await read('alice@lab.example:lab')).toBe('* SEARCH');
+  });
+
+  it('a mail from elsewhere does not come into the mailbox of the probe', async () => {
+    await mail.sh('ip address add 10.99.0.1/32 dev lo');
+    const said = await mail.sh(
+      "printf 'x' | curl -sS --interface 10.99.0.1 -T - --mail-from a@b.example --mail-rcpt probe@web2.lab.example smtp://10.77.0.12/x.example",
+    );
+    expect(said).toContain('RCPT failed: 554');
+  });
+});
+
+it('a spare that has a role file now reboots when the server says so', async () => {
+  await spare.report('it is ready', isReady);
+  spare.answer('reboot', true);
+  await spare.ended;
+});
