@@ -1,13 +1,16 @@
 import type { Ipv4 } from '../net/ipv4.ts';
 import type { MacAddress } from '../net/mac.ts';
 import type { TftpEvent } from '../pxe/tftp-server.ts';
+import type { Event } from '../state/event.ts';
 import type { Journal, JournalEntry } from './journal.ts';
 
 /** Who fetched our loader, and when: TFTP knows addresses, DHCP knows whose they are. */
 export interface LoaderSightings {
   noteDhcp(event: JournalEntry): void;
   noteTftp(event: TftpEvent): void;
-  /** Milliseconds since the epoch. */
+  /** A machine that got its boot script has come past its loader: when its ROM asks again, that is a new boot. */
+  noteEvent(event: Event): void;
+  /** Milliseconds since the epoch; undefined where it has not, or has come past its loader since. */
   fetchedAt(mac: MacAddress): number | undefined;
 }
 
@@ -23,6 +26,9 @@ export function createLoaderSightings(
     noteDhcp(event) {
       if (event.kind === 'dhcp-acked') machineAt.set(event.address, event.machine);
       journal.add(event);
+    },
+    noteEvent(event) {
+      if (event.kind === 'script-sent') fetchedAt.delete(event.machine);
     },
     noteTftp(event) {
       if (event.kind !== 'loader-sent') {

@@ -131,6 +131,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       state.prune(Date.now(), generation().overlays());
     }, pruneInterval);
     stops.push(() => clearInterval(pruning));
+    stops.push(state.events.subscribe(loaders.noteEvent));
     stops.push(state.events.subscribe((event) => log(renderEvent(event))));
 
     return {
