@@ -14,7 +14,8 @@ import { runProgram } from '../../../src/system/run-program.ts';
 import { type RunningProgram, startProgram } from '../../../src/system/start-program.ts';
 import { until } from './processes.ts';
 
-const here = import.meta.dirname;
+const script = new URL('./node-namespace.sh', import.meta.url).pathname;
+const recorder = new URL('./record-reports.ts', import.meta.url).pathname;
 const bootId = '0123456789abcdef0123456789abcdef';
 export const bootSet = 'c0ffee'.padEnd(64, '0');
 
@@ -61,10 +62,9 @@ export async function startNode(
   const address = node.links[0]?.address ?? '127.0.0.3';
   const root = store.blobPath(image.manifest.root.digest);
   const namespaces = ['--mount', '--net', '--pid', '--uts', '--ipc', '--cgroup'];
-  const script = ['sh', join(here, 'node-namespace.sh'), folder, root, address];
   const holder = await startProgram(
     'unshare',
-    [...namespaces, '--fork', '--kill-child', ...script],
+    [...namespaces, '--fork', '--kill-child', 'sh', script, folder, root, address],
     { log },
   );
   const programs: RunningProgram[] = [holder];
@@ -82,7 +82,7 @@ export async function startNode(
     programs.push(
       await startProgram(
         'nsenter',
-        [`--net=/proc/${init}/ns/net`, process.execPath, join(here, 'record-reports.ts'), folder],
+        [`--net=/proc/${init}/ns/net`, process.execPath, recorder, folder],
         { log },
       ),
     );
