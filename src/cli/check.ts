@@ -1,6 +1,7 @@
 import type { Problem, Result } from '../errors.ts';
+import { openImageStore } from '../images/image-store.ts';
 import { count, renderProblems } from '../render-problems.ts';
-import { warnings } from '../roles/check-fleet.ts';
+import { checkAgainstImage, warnings } from '../roles/check-fleet.ts';
 import type { Fleet } from '../roles/fleet.ts';
 import { loadFleet } from '../roles/load-fleet.ts';
 import { sortProblems } from '../site/parse-site.ts';
@@ -15,16 +16,18 @@ export const register: RegisterCommand = (program, globals) => {
       'read the whole site and say every problem at once; exit code 2 where there is one',
     )
     .action(async () => {
-      const { site: dir, json } = globals();
+      const { site: dir, state, json } = globals();
       const result = inOrder(await loadFleet(dir));
       if (!result.ok) process.exitCode = 2;
+      const warned = result.ok
+        ? [...warnings(result.value), ...(await imageWarnings(result.value, state))]
+        : [];
       if (!json) {
-        say(renderCheck(result));
+        say(renderCheck(result, warned));
         return;
       }
       // Whatever stands in the array is wrong; a warning is not, and goes to standard error.
       say(JSON.stringify(result.ok ? [] : result.problems, null, 2));
-      const warned = result.ok ? warnings(result.value) : [];
       if (warned.length > 0) process.stderr.write(`${renderWarnings(warned)}\n`);
     });
 };
@@ -33,13 +36,29 @@ function inOrder(result: Result<Fleet>): Result<Fleet> {
   return result.ok ? result : { ok: false, problems: sortProblems(result.problems) };
 }
 
+/**
+ * What keeps nodes from a boot set of their published image, such as a package that it lacks. A warning,
+ * as the site itself is right; silent where this machine holds no image.
+ */
+async function imageWarnings(fleet: Fleet, state: string): Promise<readonly Problem[]> {
+  const store = openImageStore(state);
+  const nodes = [...fleet.site.nodes.values()];
+  const found: Problem[] = [];
+  for (const name of new Set(nodes.map((node) => node.image))) {
+    const image = await store.resolve(name, 'amd64');
+    if (!image) continue;
+    const booting = nodes.filter((node) => node.image === name);
+    found.push(...checkAgainstImage(fleet, image.manifest, booting));
+  }
+  return found;
+}
+
 /** What `check` prints for people. */
-function renderCheck(result: Result<Fleet>): string {
+function renderCheck(result: Result<Fleet>, warned: readonly Problem[]): string {
   if (!result.ok) {
     const number = count(result.problems.length, 'problem');
     return `${renderProblems(result.problems)}\n\n${number}: none of this reaches a machine`;
   }
-  const warned = warnings(result.value);
   const last = `${describeSite(result.value.site)}: ok`;
   return warned.length === 0 ? last : `${renderWarnings(warned)}\n\n${last}`;
 }
