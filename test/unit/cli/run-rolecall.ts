@@ -24,6 +24,7 @@ export async function runCommands(
   commands: readonly RegisterCommand[],
   site: string,
   args: readonly string[],
+  state = '',
 ): Promise<Ended> {
   const lines = { out: '', err: '' };
   const collect = (stream: NodeJS.WriteStream, to: 'out' | 'err') =>
@@ -33,7 +34,7 @@ export async function runCommands(
     });
   const spies = [collect(process.stdout, 'out'), collect(process.stderr, 'err')];
   const top = new Command('rolecall').option('--json').exitOverride();
-  const globals = () => ({ site, state: '', json: top.opts<{ json?: true }>().json ?? false });
+  const globals = () => ({ site, state, json: top.opts<{ json?: true }>().json ?? false });
   for (const register of commands) register(top, globals);
   process.exitCode = 0;
   try {
