@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ImageFacts, UnitInstall } from '../roles/image-facts.ts';
+import { parseUnitInstall } from '../roles/unit-file.ts';
 import { deb822Fields } from './apt-sources.ts';
 
 /** Where systemd looks for a distribution's and an administrator's units; later folders win. */
@@ -50,28 +51,6 @@ function parseGroup(text: string): Record<string, number> {
       .map(([name = '', , gid]): [string, number] => [name, Number(gid)])
       .sort(byName),
   );
-}
-
-/** The `[Install]` section of a unit file, systemd.unit(5): an empty assignment empties the list. */
-export function parseUnitInstall(text: string): UnitInstall {
-  const lists: Record<string, string[]> = { Alias: [], WantedBy: [], RequiredBy: [], Also: [] };
-  let section = '';
-  for (const line of text
-    .replaceAll('\\\n', ' ')
-    .split('\n')
-    .map((l) => l.trim())) {
-    if (line.startsWith('[')) section = line;
-    const at = line.indexOf('=');
-    if (section !== '[Install]' || at < 0 || /^[#;]/.test(line)) continue;
-    const key = line.slice(0, at).trim();
-    const values = line
-      .slice(at + 1)
-      .split(/\s+/)
-      .filter((value) => value !== '');
-    if (key in lists) lists[key] = values.length === 0 ? [] : [...(lists[key] ?? []), ...values];
-  }
-  const { Alias = [], WantedBy = [], RequiredBy = [], Also = [] } = lists;
-  return { alias: Alias, wantedBy: WantedBy, requiredBy: RequiredBy, also: Also };
 }
 
 async function readUnits(root: string): Promise<Record<string, UnitInstall>> {

@@ -2,8 +2,9 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { parseUnitInstall, readImageFacts } from '../../../src/images/image-facts-of-root.ts';
+import { readImageFacts } from '../../../src/images/image-facts-of-root.ts';
 import { findKernelVersion, requireKernelVersion } from '../../../src/images/kernel-version.ts';
+import { parseUnitInstall } from '../../../src/roles/unit-file.ts';
 
 let root = '';
 beforeAll(async () => {
