@@ -34,7 +34,8 @@ export function renderQemuArgs(
     ...['-nodefaults', '-no-user-config'],
     ...['-display', 'none'],
     // Without graphics SeaBIOS says on the serial console what it and the network card's ROM do.
-    ...['-machine', 'q35,graphics=off'],
+    // No controller either for the disks that it has not.
+    ...['-machine', 'q35,graphics=off,sata=off,smbus=off'],
     ...processor(accelerator),
     ...['-smp', String(spec.cpus)],
     ...['-m', String(spec.memory)],
