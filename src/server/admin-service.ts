@@ -22,11 +22,13 @@ export function createAdminService(parts: AdminServiceParts): AdminService {
       generation: generation().number,
       startedAt: journal.listeningSince,
     }),
-    nodes: () =>
-      statusOf(generation().fleet.site, journal.machines(), {
-        now: Date.now(),
-        listeningSince: journal.listeningSince,
-      }),
+    nodes() {
+      const { fleet, notes } = generation();
+      const look = { now: Date.now(), listeningSince: journal.listeningSince };
+      return statusOf(fleet.site, journal.machines(), look).map((node) =>
+        node.reason === '' ? { ...node, reason: notes.get(node.name) ?? '' } : node,
+      );
+    },
     events: (query) => state.events.list(query),
     boots: (name) =>
       state.boots

@@ -2,6 +2,7 @@ import type { BootSet } from '../boot/boot-set.ts';
 import type { Blob } from '../boot/image-manifest.ts';
 import { canonicalJson, type Digest, digestOf } from '../digest.ts';
 import type { ImageStore, StoredImage } from '../images/image-store.ts';
+import { warnings } from '../roles/check-fleet.ts';
 import type { Fleet } from '../roles/fleet.ts';
 import type { SiteNode } from '../site/site.ts';
 import type { OverlayStore } from '../state/overlays.ts';
@@ -20,6 +21,8 @@ export interface Generation {
   readonly loaders: Readonly<Record<string, Blob>>;
   /** By node name; a node whose image lacks a package is here with the reason. */
   readonly sets: ReadonlyMap<string, PreparedSet>;
+  /** What the operator should mind of a node, such as mail that lives in RAM, by node name. */
+  readonly notes: ReadonlyMap<string, string>;
   /** The boot set of a node of the site, or of a spare, which is prepared when it asks. */
   bootSet(node: SiteNode): Promise<PreparedSet>;
   /** Overlays that this generation may name. */
@@ -64,6 +67,7 @@ export async function prepareGeneration(parts: GenerationParts): Promise<Generat
     fleet,
     loaders: resolved.get('universal')?.manifest.loaders ?? {},
     sets,
+    notes: notesOf(fleet),
     async bootSet(node) {
       const prepared = await bootSet(node);
       if (prepared.ok) digests.add(prepared.set.overlay.digest);
@@ -75,6 +79,16 @@ export async function prepareGeneration(parts: GenerationParts): Promise<Generat
       return digests;
     },
   };
+}
+
+function notesOf(fleet: Fleet): ReadonlyMap<string, string> {
+  const nodeOf = new Map([...fleet.site.nodes.values()].map((node) => [node.file, node.name]));
+  const notes = new Map<string, string>();
+  for (const { file, message } of warnings(fleet)) {
+    const node = nodeOf.get(file);
+    if (node) notes.set(node, [notes.get(node), message].filter(Boolean).join('; '));
+  }
+  return notes;
 }
 
 /** Whether both serve the same boot sets and loaders to the same machines. */
