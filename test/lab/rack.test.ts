@@ -3,13 +3,12 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { spareMac } from '../../src/lab/vm-spec.ts';
 import type { Event, Hardware } from '../../src/state/event.ts';
-import { expectBareMachine, labScenario } from './harness/lab-under-test.ts';
+import { labScenario } from './harness/lab-under-test.ts';
 
 const spare = 'spare-525400770099';
 
 it('a machine that nobody knows waits as a spare, and becomes web3 when it is given a role file', async () => {
   await labScenario({ name: 'rack', spares: 1, only: [spare] }, async (lab) => {
-    expectBareMachine(lab, spare);
     const waiting = await lab.waitStage(spare, 'ready');
     expect(waiting.role).toEqual(['spare']);
     expect(waiting.mac).toEqual([spareMac(0)]);

@@ -15,7 +15,7 @@ const state =
 /** Where guests' images are built and kept between runs: where `npm run lab` has them, so that neither builds twice. */
 export const images = labFolder(join(state, 'lab')).builds;
 
-/** Runs a scenario on real guests; logs of one that fails are kept under test-results/. */
+/** Runs a scenario on real guests, each a bare machine; logs of one that fails are kept under test-results/. */
 export function labScenario<T>(
   options: Omit<ScenarioOptions, 'images' | 'keep' | 'report'>,
   run: (scenario: Scenario) => Promise<T>,
@@ -27,12 +27,15 @@ export function labScenario<T>(
       keep: resolve(import.meta.dirname, '../../../test-results/lab'),
       report: (line) => process.stderr.write(`lab: ${line}\n`),
     },
-    run,
+    async (scenario) => {
+      for (const { name } of scenario.lab.plan.guests) expectBareMachine(scenario, name);
+      return run(scenario);
+    },
   );
 }
 
 /** What a guest's QEMU really was given: no kernel, no disk, nothing but firmware and network cards. */
-export function expectBareMachine(scenario: Scenario, guest: string): void {
+function expectBareMachine(scenario: Scenario, guest: string): void {
   const args = commandLine(scenario.lab.guest(guest)?.pid ?? 0);
   expect(args).toContain('-nodefaults');
   for (const flag of ['-kernel', '-initrd', '-append', '-hda', '-cdrom', '-blockdev', '-fw_cfg']) {
