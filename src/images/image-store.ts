@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdirSync, watch } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import {
   constants,
   copyFile,
@@ -15,7 +15,9 @@ import { dirname, join } from 'node:path';
 import type { Blob, ImageManifest } from '../boot/image-manifest.ts';
 import { canonicalJson, type Digest, digestOf, parseDigest } from '../digest.ts';
 import { AppError } from '../errors.ts';
+import { fingerprintFolder } from '../site/folder-fingerprint.ts';
 import { syncFolder, writeDurably } from '../system/durable-file.ts';
+import { watchTree } from '../system/watch-tree.ts';
 
 /** `built` is the newest build; `published` is what nodes boot. */
 export type ImageTag = 'built' | 'published';
@@ -68,6 +70,9 @@ export interface ImageStore {
    */
   sweep(): Promise<void>;
 }
+
+/** Milliseconds between looks at the tags where the kernel reports nothing. */
+const pollInterval = 5000;
 
 const tags: readonly ImageTag[] = ['built', 'published'];
 
@@ -132,10 +137,18 @@ export function openImageStore(stateDir: string): ImageStore {
     watchTags(listener) {
       const folder = join(root, 'tags');
       mkdirSync(folder, { recursive: true });
-      const watcher = watch(folder, { recursive: true, persistent: false }, listener);
-      // A folder that is gone moves no tag any more.
-      watcher.on('error', () => watcher.close());
-      return () => watcher.close();
+      const unwatch = watchTree(folder, listener);
+      let known = fingerprintFolder(folder);
+      const look = async () => {
+        const [before, now] = await Promise.all([known, fingerprintFolder(folder)]);
+        known = Promise.resolve(now);
+        if (now !== before) listener();
+      };
+      const timer = setInterval(() => void look(), pollInterval).unref();
+      return () => {
+        clearInterval(timer);
+        unwatch();
+      };
     },
     addBlob: async (file) => {
       await mkdir(asideFolder, { recursive: true });

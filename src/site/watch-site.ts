@@ -1,6 +1,6 @@
-import { type FSWatcher, watch } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Problem, Result } from '../errors.ts';
+import { watchTree } from '../system/watch-tree.ts';
 import { fingerprintFolder } from './folder-fingerprint.ts';
 import { heldGitLock } from './git-lock.ts';
 
@@ -42,7 +42,8 @@ export async function watchSite<T>(options: WatchOptions<T>): Promise<SiteWatch>
   const { dir, pollMs = 5000 } = options;
   const stopping = new AbortController();
   const bell = createBell();
-  const watcher = watchFolder(dir, bell.ring);
+  // Events of the kernel are only a reason to look: some file systems send none, so there is a poll too.
+  const unwatch = watchTree(dir, bell.ring);
   let number = 0;
   let known = '';
   let forced = true;
@@ -73,7 +74,7 @@ export async function watchSite<T>(options: WatchOptions<T>): Promise<SiteWatch>
     },
     stop: async () => {
       stopping.abort();
-      watcher?.close();
+      unwatch();
       await running;
     },
   };
@@ -117,17 +118,6 @@ async function waitForGit<T>(options: WatchOptions<T>, signal: AbortSignal): Pro
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {
   await delay(ms, undefined, { signal, ref: true }).catch(() => undefined);
-}
-
-/** Events of the kernel are only a reason to look: some file systems send none, so there is a poll too. */
-function watchFolder(dir: string, ring: () => void): FSWatcher | undefined {
-  try {
-    const watcher = watch(dir, { recursive: true, persistent: false }, ring);
-    watcher.on('error', ring);
-    return watcher;
-  } catch {
-    return undefined;
-  }
 }
 
 /** Wakes one waiter; a ring while nobody waits is kept. */
