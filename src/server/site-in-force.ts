@@ -21,7 +21,10 @@ export interface SiteInForceParts {
 export interface SiteInForce {
   generation(): Generation;
   problem(): SiteProblem | undefined;
-  /** Takes a reading of the site folder. A broken one never reaches the wire: the last good one stays. */
+  /**
+   * Takes a reading of the site folder. A broken one never reaches the wire: the last good one stays.
+   * Fails where the server cannot do its part, such as writing to a full disk; then it may be tried again.
+   */
   accept(reading: Result<Fleet>): Promise<void>;
   /** Calls after each reading; gives back what ends that. */
   subscribe(listener: () => void): () => void;
@@ -66,9 +69,17 @@ export function createSiteInForce(parts: SiteInForceParts): SiteInForce {
     generation: () => generation,
     problem: () => problem,
     async accept(reading) {
-      problem = await switchTo(reading);
-      if (problem) log(`site: ${problem.message}\n${renderProblems(problem.problems)}`);
-      for (const listener of listeners) listener();
+      try {
+        problem = await switchTo(reading);
+        if (problem) log(`site: ${problem.message}\n${renderProblems(problem.problems)}`);
+      } catch (error) {
+        const message = 'the site on disk cannot be put in force; the last good one is served';
+        const why = error instanceof Error ? error.message : String(error);
+        problem = { message, problems: [problemOf(why, '')] };
+        throw error;
+      } finally {
+        for (const listener of listeners) listener();
+      }
     },
     subscribe(listener) {
       listeners.add(listener);

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { AppError, type Problem } from '../errors.ts';
+import { AppError, type Problem, type Result } from '../errors.ts';
 import { createAdminApp } from '../http/admin-app.ts';
 import { createBootApp } from '../http/boot-app.ts';
 import { createMetrics } from '../http/metrics.ts';
@@ -19,7 +19,7 @@ import { openJournal } from './journal.ts';
 import { createLoaderSightings } from './loader-sightings.ts';
 import { renderEvent } from './render-event.ts';
 import { createSiteInForce } from './site-in-force.ts';
-import { checkHost, checkImages, servedNetworks } from './start-checks.ts';
+import { checkHost, checkImages, problemOf, servedNetworks } from './start-checks.ts';
 import { openLoader } from './tftp-content.ts';
 
 export interface ServerOptions {
@@ -120,7 +120,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 
     const watch = await watchSite({
       dir: siteDir,
-      load: () => loadFleet(siteDir),
+      load: () => loadFleet(siteDir).catch(unreadable),
       onGeneration: ({ result }) => site.accept(result),
       onHeld: (problem) => log(`site: ${problem.message}; ${problem.hint}`),
     });
@@ -150,6 +150,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     await stopAll(stops);
     throw error;
   }
+}
+
+/** A file that vanishes, or that this user may not read, is a problem of the site and no end of the server. */
+function unreadable(error: unknown): Result<Fleet> {
+  const message = error instanceof Error ? error.message : String(error);
+  return { ok: false, problems: [problemOf(message, '')] };
 }
 
 function cannotStart(what: string, problems: readonly Problem[], code: string): AppError {

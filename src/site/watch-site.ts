@@ -15,9 +15,12 @@ export interface WatchOptions<T> {
   readonly dir: string;
   /** Reads the folder; must not throw for what stands in it. */
   readonly load: () => Promise<Result<T>>;
-  /** Called once for every reading, the first included, never twice at once; the caller keeps the last good one. */
+  /**
+   * Called once for every reading, the first included, never twice at once; the caller keeps the last good one.
+   * Where it fails, the folder is read again at the next look.
+   */
   readonly onGeneration: (generation: Generation<T>) => void | Promise<void>;
-  /** Called when something keeps a changed site from being read for long. */
+  /** Called when something keeps a changed site from being read for long, or from being put in force. */
   readonly onHeld?: (problem: Problem) => void;
   /** Milliseconds without a change before the folder is read. */
   readonly quietMs?: number;
@@ -53,15 +56,31 @@ export async function watchSite<T>(options: WatchOptions<T>): Promise<SiteWatch>
     if (now === known && !forced) return;
     const reading = await readWhenQuiet(options, stopping.signal);
     if (!reading) return;
-    known = reading.fingerprint;
     forced = false;
+    await options.onGeneration({ number: number + 1, result: reading.result });
+    known = reading.fingerprint;
     number += 1;
-    await options.onGeneration({ number, result: reading.result });
+  };
+  let failure = '';
+  /** A disk that is full today is not so for ever: what failed is tried again at the next look. */
+  const lookOrRetry = async (): Promise<void> => {
+    try {
+      await look();
+      failure = '';
+    } catch (error) {
+      forced = true;
+      const why = error instanceof Error ? error.message : String(error);
+      if (why === failure) return;
+      failure = why;
+      const message = `the site cannot be put in force: ${why}`;
+      const hint = `it is tried again every ${pollMs / 1000} s`;
+      options.onHeld?.({ file: '', line: 0, path: '', message, hint });
+    }
   };
   const run = async (): Promise<void> => {
     while (!stopping.signal.aborted) {
       await bell.wait(pollMs, stopping.signal);
-      if (!stopping.signal.aborted) await look();
+      if (!stopping.signal.aborted) await lookOrRetry();
     }
   };
 

@@ -193,3 +193,28 @@ test('reload reads again what did not change', async () => {
   watch?.reload();
   await arrives(2);
 });
+
+test('a reading that cannot be put in force is tried again, and said once', async () => {
+  let failures = 0;
+  watch = await watchSite({
+    dir,
+    load: () => loadSite(dir),
+    onGeneration: async (generation) => {
+      if (generation.number === 2 && failures < 3) {
+        failures += 1;
+        throw new Error('no space left on device');
+      }
+      generations.push(generation);
+    },
+    onHeld: (problem) => void held.push(problem),
+    quietMs: 20,
+    pollMs: 50,
+  });
+  await writeFile(join(dir, 'nodes/web1.yaml'), nodeYaml(11, 'mail'));
+  await arrives(2);
+  expect(failures).toBe(3);
+  expect(rolesOf(generations.at(-1))).toEqual(['mail']);
+  expect(held.map((problem) => problem.message)).toEqual([
+    'the site cannot be put in force: no space left on device',
+  ]);
+});

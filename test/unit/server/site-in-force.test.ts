@@ -1,0 +1,57 @@
+import { expect, test } from 'vitest';
+import type { Result } from '../../../src/errors.ts';
+import { parseIpv4 } from '../../../src/net/ipv4.ts';
+import type { Fleet } from '../../../src/roles/fleet.ts';
+import type { Generation } from '../../../src/server/generation.ts';
+import { createSiteInForce } from '../../../src/server/site-in-force.ts';
+import { aSite, nodeYaml } from '../site/a-site.ts';
+
+function fleetOf(nodes: Readonly<Record<string, string>>): Fleet {
+  return { site: aSite(nodes), roles: new Map(), sources: new Map(), siteTexts: new Map() };
+}
+
+function generationOf(fleet: Fleet, number: number): Generation {
+  const bootSet = async () => ({ ok: false, reason: 'no image' }) as const;
+  return {
+    number,
+    fleet,
+    loaders: {},
+    sets: new Map(),
+    notes: new Map(),
+    bootSet,
+    overlays: () => new Set(),
+  };
+}
+
+function reading(fleet: Fleet): Result<Fleet> {
+  return { ok: true, value: fleet };
+}
+
+test('a site that cannot be prepared is a problem to see, until it can', async () => {
+  const address = parseIpv4('10.77.0.1');
+  if (!address) throw new Error('no address');
+  let full = true;
+  const site = createSiteInForce({
+    first: generationOf(fleetOf({ web1: nodeYaml(21) }), 1),
+    address,
+    prepare: async (fleet, number) => {
+      if (full) throw new Error('no space left on device');
+      return generationOf(fleet, number);
+    },
+    journal: { listeningSince: 0, add: () => {}, machines: () => new Map(), stop: () => {} },
+    log: () => {},
+  });
+  let looks = 0;
+  site.subscribe(() => {
+    looks += 1;
+  });
+  const edited = reading(fleetOf({ web1: nodeYaml(21, 'mail') }));
+  await expect(site.accept(edited)).rejects.toThrow('no space');
+  expect(site.generation().number).toBe(1);
+  expect(site.problem()?.problems).toMatchObject([{ message: 'no space left on device' }]);
+  full = false;
+  await site.accept(edited);
+  expect(site.generation().number).toBe(2);
+  expect(site.problem()).toBeUndefined();
+  expect(looks).toBe(2);
+});
