@@ -20,6 +20,7 @@ import { createLoaderSightings } from './loader-sightings.ts';
 import { renderEvent } from './render-event.ts';
 import { createSiteInForce } from './site-in-force.ts';
 import { checkHost, checkImages, problemOf, servedNetworks } from './start-checks.ts';
+import { startPruning } from './start-pruning.ts';
 import { openLoader } from './tftp-content.ts';
 
 export interface ServerOptions {
@@ -44,9 +45,6 @@ export interface RunningServer {
   readonly listens: readonly string[];
   stop(): Promise<void>;
 }
-
-/** Milliseconds between prunings of what is too old. */
-const pruneInterval = 3_600_000;
 
 /**
  * Starts DHCP, TFTP, HTTP and the admin side; resolves when all of them listen.
@@ -118,6 +116,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const console = options.admin && (await startHttp(admin, options.admin));
     stops.push(() => console?.stop());
 
+    // Before the first look at the site, which waits for as long as git holds it: machines boot meanwhile.
+    stops.push(startPruning(state, generation, log));
+    stops.push(state.events.subscribe(loaders.noteEvent));
+    stops.push(state.events.subscribe((event) => log(renderEvent(event))));
+
     const watch = await watchSite({
       dir: siteDir,
       load: () => loadFleet(siteDir).catch(unreadable),
@@ -127,12 +130,6 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     stops.push(() => watch.stop());
     // Another published image makes other boot sets of the same site.
     stops.push(images.watchTags(() => watch.reload()));
-    const pruning = setInterval(() => {
-      state.prune(Date.now(), generation().overlays());
-    }, pruneInterval);
-    stops.push(() => clearInterval(pruning));
-    stops.push(state.events.subscribe(loaders.noteEvent));
-    stops.push(state.events.subscribe((event) => log(renderEvent(event))));
 
     return {
       site: loaded.value.site.name,
