@@ -56,6 +56,8 @@ export async function prepareGeneration(parts: GenerationParts): Promise<Generat
     if (known) return known;
     const prepared = prepareSet(fleet, node, resolved.get(node.image), overlays);
     kept.set(node.name, prepared);
+    // What a full disk refused is made anew for who asks next.
+    prepared.catch(() => kept.delete(node.name));
     return prepared;
   }
 
