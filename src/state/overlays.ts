@@ -8,6 +8,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  utimesSync,
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -43,7 +44,12 @@ export function openOverlayStore(folder: string): OverlayStore {
     file,
     put(tar) {
       const digest = digestOf(tar);
-      if (file(digest)?.size === tar.byteLength) return { digest, size: tar.byteLength };
+      if (file(digest)?.size === tar.byteLength) {
+        // It counts as new: nobody names it yet, and a pruning must not take it before somebody does.
+        const now = Date.now() / 1000;
+        utimesSync(pathOf(digest), now, now);
+        return { digest, size: tar.byteLength };
+      }
       const aside = join(folder, `.writing-${randomBytes(8).toString('hex')}`);
       writeDurably(aside, tar);
       renameSync(aside, pathOf(digest));
