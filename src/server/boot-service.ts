@@ -7,6 +7,7 @@ import type { Digest } from '../digest.ts';
 import type { BootService, ScriptQuery, ServedFile } from '../http/services.ts';
 import type { ImageStore } from '../images/image-store.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
+import type { MacAddress } from '../net/mac.ts';
 import { renderBootScript, renderRefusalScript, scriptUrl } from '../pxe/ipxe-script.ts';
 import { prolongLease } from '../pxe/leases.ts';
 import { packOverlay } from '../roles/pack-overlay.ts';
@@ -32,6 +33,8 @@ export interface BootServiceParts {
 /** What the boot listener serves: scripts, blobs, overlays, secrets, and the answers to reports. */
 export function createBootService(parts: BootServiceParts): BootService {
   const { state, images, journal, generation, now } = parts;
+  /** The spares that were told to reboot: from which boot, and by which state of the site. */
+  const rebooted = new Map<MacAddress, { readonly bootId: string; readonly generation: number }>();
 
   async function script(query: ScriptQuery, from: string) {
     const leased = state.leases.get(query.mac)?.address;
@@ -138,7 +141,7 @@ export function createBootService(parts: BootServiceParts): BootService {
       });
       const isUp =
         report.stage !== 'kernel' && report.stage !== 'root' && report.stage !== 'overlay';
-      return { action: isUp && isNamedSpare(record) ? 'reboot' : 'none' };
+      return { action: isUp ? actionFor(record) : 'none' };
     },
     sent({ what, name, bytes, from }) {
       const record = bootFrom(from);
@@ -159,16 +162,27 @@ export function createBootService(parts: BootServiceParts): BootService {
     if (prolonged) state.leases.put(prolonged);
   }
 
-  /** A machine that waits as a spare and that a role file names by now. */
-  function isNamedSpare(record: BootRecord): boolean {
-    if (!record.set.roles.includes('spare')) return false;
+  /** A machine that waits as a spare and that a role file names by now reboots, once for each state of the site. */
+  function actionFor(record: BootRecord): 'none' | 'reboot' {
+    if (!record.set.roles.includes('spare')) return 'none';
     const hardware = journal.machines().get(record.machine)?.hardware;
-    const machine = identifyMachine(generation().fleet.site, {
+    const { number, fleet } = generation();
+    const machine = identifyMachine(fleet.site, {
       mac: record.machine,
       ...(hardware?.uuid ? { uuid: hardware.uuid.toLowerCase() } : {}),
       ...(hardware?.serial ? { serial: hardware.serial } : {}),
     });
-    return machine.kind === 'node';
+    if (machine.kind !== 'node') return 'none';
+    const last = rebooted.get(record.machine);
+    if (last?.generation === number && last.bootId !== record.bootId) {
+      // Linux and the loader may read another UUID or serial number; it would reboot for ever.
+      const reason = `its loader does not say the ${machine.by} by which ${machine.node.file} names it, so it stays a spare; add its MAC ${record.machine} to ${machine.node.file}`;
+      const isSaid = journal.machines().get(record.machine)?.run.warning === reason;
+      if (!isSaid) note(record, { kind: 'warning', reason });
+      return 'none';
+    }
+    rebooted.set(record.machine, { bootId: record.bootId, generation: number });
+    return 'reboot';
   }
 }
 

@@ -1,0 +1,91 @@
+import { expect, onTestFinished, test } from 'vitest';
+import { openImageStore } from '../../../src/images/image-store.ts';
+import { parseMac } from '../../../src/net/mac.ts';
+import type { Fleet } from '../../../src/roles/fleet.ts';
+import { createBootService } from '../../../src/server/boot-service.ts';
+import { openJournal } from '../../../src/server/journal.ts';
+import type { Hardware } from '../../../src/state/event.ts';
+import { openState } from '../../../src/state/state.ts';
+import { temporaryFolder } from '../state/temporary-folder.ts';
+import { generationOf, labFleet } from './a-generation.ts';
+
+const uuid = '4c4c4544-0044-4810-8031-b9c04f4a3232';
+const mac = parseMac('52:54:00:77:00:99');
+const hardware: Hardware = {
+  ...{ cpu: 'a CPU', cpus: 2, memory: 2048, disks: [], nics: [] },
+  ...{ serial: '', uuid, product: 'a server', firmware: 'bios' },
+};
+
+/** The boot side of a server whose site the test edits, and one machine without a role file. */
+async function serve() {
+  if (!mac) throw new Error('no MAC');
+  const stateDir = temporaryFolder();
+  const state = openState(stateDir);
+  const journal = openJournal(state, Date.now);
+  onTestFinished(() => {
+    journal.stop();
+    state.close();
+  });
+  let generation = await generationOf(await labFleet(), state.overlays);
+  const service = createBootService({
+    ...{ stateDir, state, journal, now: Date.now, serverUrl: 'http://10.77.0.1' },
+    images: openImageStore(stateDir),
+    generation: () => generation,
+  });
+  return {
+    state,
+    async edit(change: (fleet: Fleet) => Fleet) {
+      const { number, fleet } = generation;
+      generation = await generationOf(change(fleet), state.overlays, number + 1);
+    },
+    /** Boots and reports; what the machine is told to do. */
+    async boot(known: { uuid?: string } = {}) {
+      const { body } = await service.script({ mac, ...known }, '10.77.0.200');
+      const bootId = /rolecall\.boot=([0-9a-f]{32})/.exec(body)?.[1] ?? 'refused';
+      await service.report(bootId, { stage: 'hardware', uptime: 9, hardware }, '10.77.0.200');
+      const alive = () =>
+        service.report(bootId, { stage: 'alive', uptime: 10, reason: '' }, '10.77.0.200');
+      const node = /rolecall\.node=(\S+)/.exec(body)?.[1];
+      return { node, alive: async () => (await alive())?.action };
+    },
+  };
+}
+
+/** web2's role file, with a UUID in the place of its MAC. */
+function nameByUuid(fleet: Fleet): Fleet {
+  const web2 = fleet.site.nodes.get('web2');
+  if (!web2) throw new Error('the site of the lab has no web2');
+  const nodes = new Map(fleet.site.nodes).set('web2', { ...web2, id: { macs: [], uuid } });
+  return { ...fleet, site: { ...fleet.site, nodes } };
+}
+
+test('a spare that a role file names by now reboots, and comes back as that node', async () => {
+  const { boot, edit } = await serve();
+  const spare = await boot();
+  expect(spare.node).toBe('spare-525400770099');
+  expect(await spare.alive()).toBe('none');
+  await edit(nameByUuid);
+  expect(await spare.alive()).toBe('reboot');
+  // The answer may have been lost.
+  expect(await spare.alive()).toBe('reboot');
+  const node = await boot({ uuid });
+  expect(node.node).toBe('web2');
+  expect(await node.alive()).toBe('none');
+});
+
+test('a spare whose loader does not say what the role file names it by reboots once', async () => {
+  const { state, boot, edit } = await serve();
+  const first = await boot();
+  await edit(nameByUuid);
+  expect(await first.alive()).toBe('reboot');
+  const second = await boot();
+  expect(second.node).toBe('spare-525400770099');
+  expect(await second.alive()).toBe('none');
+  expect(await second.alive()).toBe('none');
+  const warnings = state.events.list().filter(({ event }) => event.kind === 'warning');
+  expect(warnings).toMatchObject([
+    { event: { reason: expect.stringContaining(`add its MAC ${mac} to nodes/web2.yaml`) } },
+  ]);
+  await edit((fleet) => fleet);
+  expect(await second.alive()).toBe('reboot');
+});
