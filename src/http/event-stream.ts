@@ -15,6 +15,8 @@ export function streamChanges(service: AdminService, response: Response): void {
   // A browser that lost the server tries again after this many milliseconds.
   response.write('retry: 2000\n\n');
   const send = (text: string) => {
+    // A server that stops ends its streams, and machines go on booting meanwhile.
+    if (response.writableEnded) return;
     if (response.writableLength > patience) response.destroy();
     else response.write(text);
   };

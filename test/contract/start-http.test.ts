@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { fetchAdmin } from '../../src/cli/admin-client.ts';
 import { createAdminApp } from '../../src/http/admin-app.ts';
 import { type ListenAddress, startHttp } from '../../src/http/start-http.ts';
@@ -82,6 +82,18 @@ test('stop cuts one that does not end', async () => {
   await new Promise((resolve) => setTimeout(resolve, 100));
   await server.stop(50);
   expect(await cut).toMatchObject({ code: 'ECONNRESET' });
+});
+
+test('what happens while a stream of events is being ended is not written to it', async () => {
+  const { service, change, listeners } = sampleService();
+  const server = await startHttp(createAdminApp(service), { host: '127.0.0.1', port: 0 });
+  const streamed = call(server.port, '/api/v1/stream');
+  // One listener counts for the metrics, the other is the stream.
+  await vi.waitFor(() => expect(listeners.size).toBe(2));
+  const stopped = server.stop();
+  change({ kind: 'site' });
+  await stopped;
+  expect((await streamed).body.toString()).not.toContain('event: site');
 });
 
 test('where no server runs, the command line says what to type', async () => {
