@@ -1,7 +1,12 @@
 import { z } from 'zod';
 import type { Report } from './services.ts';
 
-const text = (max: number) => z.string().max(max);
+/** What a node says ends on an operator's terminal, where control characters would be obeyed. */
+const text = (max: number) =>
+  z
+    .string()
+    .max(max)
+    .transform((said) => said.replace(/\p{Cc}/gu, ' '));
 const count = z.number().int().nonnegative();
 const uptime = z.number().nonnegative();
 

@@ -363,6 +363,18 @@ describe('reports', () => {
     });
   });
 
+  test('lose what would forge lines or colours of a log', async () => {
+    const reason = 'web: \u001b[31mdown\n10:00:00 52:54:00:00:00:01 web2 ready\u009b';
+    await post(JSON.stringify({ stage: 'warning', uptime: 9, reason }));
+    expect(asked.reports).toEqual([
+      {
+        stage: 'warning',
+        uptime: 9,
+        reason: 'web:  [31mdown 10:00:00 52:54:00:00:00:01 web2 ready ',
+      },
+    ]);
+  });
+
   test('carry hardware', async () => {
     const hardware = {
       cpu: 'QEMU Virtual CPU',
