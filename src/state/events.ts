@@ -67,6 +67,15 @@ export function openEventLog(
   const listeners = new Set<(event: Event) => void>();
   let pending: Event[] = [];
   let timer: NodeJS.Timeout | undefined;
+  let addedSincePruned = 0;
+
+  function dropBeyondTotal(): void {
+    database.run(
+      'DELETE FROM events WHERE id <= (SELECT id FROM events ORDER BY id DESC LIMIT 1 OFFSET ?)',
+      limits.total,
+    );
+    addedSincePruned = 0;
+  }
 
   function flush(): void {
     clearTimeout(timer);
@@ -93,6 +102,9 @@ export function openEventLog(
       }
     });
     pending = pending.slice(batch.length);
+    addedSincePruned += batch.length;
+    // A flood of made-up machines fills a disk sooner than the next pruning comes.
+    if (addedSincePruned > limits.total / 10) dropBeyondTotal();
   }
 
   /** A full disk must not end the server: machines boot without history. */
@@ -146,10 +158,7 @@ export function openEventLog(
     prune(now) {
       flush();
       database.run('DELETE FROM events WHERE at < ?', now - limits.maxAge);
-      database.run(
-        'DELETE FROM events WHERE id <= (SELECT id FROM events ORDER BY id DESC LIMIT 1 OFFSET ?)',
-        limits.total,
-      );
+      dropBeyondTotal();
     },
     close() {
       flush();

@@ -136,6 +136,19 @@ describe('events', () => {
     expect(state.events.list().map((e) => e.event.at)[0]).toBe(start + 90_000);
   });
 
+  test('are bounded during a flood too, not only at the next pruning', () => {
+    const limits = { perMachine: 100, maxAge: 50_000, total: 100 };
+    const state = open(temporaryFolder(), { events: limits });
+    for (let n = 0; n < 1000; n += 1) {
+      state.events.append(event(n, { kind: 'silent' }, 'web1', mac(n % 256)));
+      if (n % 10 === 0) state.events.flush();
+    }
+    const kept = state.events.list({ limit: 1000 });
+    expect(kept.at(-1)?.event.at).toBe(start + 999_000);
+    expect(kept.length).toBeGreaterThanOrEqual(100);
+    expect(kept.length).toBeLessThanOrEqual(120);
+  });
+
   test('can be asked for since a time, and the newest so many', () => {
     const state = open(temporaryFolder());
     for (let n = 0; n < 20; n += 1) state.events.append(event(n, { kind: 'silent' }));
