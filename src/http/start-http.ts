@@ -45,7 +45,11 @@ export async function startHttp(app: RequestListener, listen: ListenAddress): Pr
     port: typeof address === 'object' ? ((address as AddressInfo | null)?.port ?? 0) : 0,
     async stop(grace = 5000) {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      for (const response of answers) if (isEndless(response)) response.end();
+      for (const response of answers) {
+        // Its connection is idle a moment later, and a client may keep that for its next request.
+        response.once('close', () => setImmediate(() => server.closeIdleConnections()));
+        if (isEndless(response)) response.end();
+      }
       server.closeIdleConnections();
       const timer = setTimeout(() => server.closeAllConnections(), grace);
       await closed;

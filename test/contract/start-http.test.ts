@@ -68,6 +68,22 @@ test('stop lets an answer under way end', async () => {
   expect((await answer).body.toString()).toBe('first, last');
 });
 
+test('stop does not wait for connections that clients keep open after their answer', async () => {
+  const server = await startHttp(
+    (_request, response) => {
+      response.write('first, ');
+      setTimeout(() => response.end('last'), 200);
+    },
+    { host: '127.0.0.1', port: 0 },
+  );
+  // Keeps its connections for the next request.
+  const answer = await fetch(`http://127.0.0.1:${server.port}/`);
+  const body = answer.text();
+  // Longer than this test may take.
+  await server.stop(60_000);
+  expect(await body).toBe('first, last');
+}, 8_000);
+
 test('stop cuts one that does not end', async () => {
   const server = await startHttp((_request, response) => response.write('for ever'), {
     host: '127.0.0.1',
