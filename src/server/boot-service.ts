@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
-import { identifyMachine } from '../boot/identify-machine.ts';
+import { identifyMachine, spareName } from '../boot/identify-machine.ts';
 import type { BootInstance } from '../boot/kernel-args.ts';
 import { type BootPlan, planBoot } from '../boot/plan-boot.ts';
 import type { Digest } from '../digest.ts';
@@ -164,7 +164,8 @@ export function createBootService(parts: BootServiceParts): BootService {
 
   /** A machine that waits as a spare and that a role file names by now reboots, once for each state of the site. */
   function actionFor(record: BootRecord): 'none' | 'reboot' {
-    if (!record.set.roles.includes('spare')) return 'none';
+    // A role file may itself say spare; that machine is what it shall be.
+    if (record.node !== spareName(record.machine)) return 'none';
     const hardware = journal.machines().get(record.machine)?.hardware;
     const { number, fleet } = generation();
     const machine = identifyMachine(fleet.site, {

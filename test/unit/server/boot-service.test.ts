@@ -33,7 +33,7 @@ async function serve() {
     generation: () => generation,
   });
   return {
-    state,
+    ...{ stateDir, state, service },
     async edit(change: (fleet: Fleet) => Fleet) {
       const { number, fleet } = generation;
       generation = await generationOf(change(fleet), state.overlays, number + 1);
@@ -46,7 +46,8 @@ async function serve() {
       const alive = () =>
         service.report(bootId, { stage: 'alive', uptime: 10, reason: '' }, '10.77.0.200');
       const node = /rolecall\.node=(\S+)/.exec(body)?.[1];
-      return { node, alive: async () => (await alive())?.action };
+      const token = /rolecall\.token=([0-9a-f]{64})/.exec(body)?.[1] ?? '';
+      return { bootId, token, node, alive: async () => (await alive())?.action };
     },
   };
 }
@@ -88,4 +89,19 @@ test('a spare whose loader does not say what the role file names it by reboots o
   ]);
   await edit((fleet) => fleet);
   expect(await second.alive()).toBe('reboot');
+});
+
+test('a machine whose role file says spare waits, and is not told to reboot', async () => {
+  const { state, boot, edit } = await serve();
+  await edit((fleet) => {
+    const { site } = nameByUuid(fleet);
+    const web2 = site.nodes.get('web2');
+    if (!web2) throw new Error('the site of the lab has no web2');
+    const nodes = new Map(site.nodes).set('web2', { ...web2, roles: ['spare'] });
+    return { ...fleet, site: { ...site, nodes } };
+  });
+  const named = await boot({ uuid });
+  expect(named.node).toBe('web2');
+  expect(await named.alive()).toBe('none');
+  expect(state.events.list().some(({ event }) => event.kind === 'warning')).toBe(false);
 });
