@@ -105,6 +105,8 @@ export function createBootService(parts: BootServiceParts): BootService {
     async secrets(bootId, token, from) {
       const record = state.boots.get(bootId);
       if (!record) return { kind: 'unknown' };
+      // Before the token is spent: what fails here is asked for again, and that is no theft.
+      const tar = (await packOverlay(await ensureSecrets(parts.stateDir, record.node))).bytes;
       const kind = state.boots.useToken(bootId, token, now());
       if (kind !== 'ok') {
         const reason =
@@ -114,8 +116,6 @@ export function createBootService(parts: BootServiceParts): BootService {
         note(record, { kind: 'refused', reason });
         return { kind };
       }
-      const files = await ensureSecrets(parts.stateDir, record.node);
-      const tar = (await packOverlay(files)).bytes;
       note(record, { kind: 'blob-sent', what: 'secrets', bytes: tar.byteLength });
       return { kind: 'sent', tar };
     },

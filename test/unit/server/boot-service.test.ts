@@ -1,3 +1,5 @@
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { openImageStore } from '../../../src/images/image-store.ts';
 import { parseMac } from '../../../src/net/mac.ts';
@@ -104,4 +106,15 @@ test('a machine whose role file says spare waits, and is not told to reboot', as
   expect(named.node).toBe('web2');
   expect(await named.alive()).toBe('none');
   expect(state.events.list().some(({ event }) => event.kind === 'warning')).toBe(false);
+});
+
+test('secrets that could not be made leave the token as it was', async () => {
+  const { stateDir, service, boot } = await serve();
+  const { bootId, token } = await boot();
+  const fetchSecrets = () => service.secrets(bootId, token, '10.77.0.200');
+  writeFileSync(join(stateDir, 'secrets'), 'in the way');
+  await expect(fetchSecrets()).rejects.toThrow();
+  rmSync(join(stateDir, 'secrets'));
+  expect((await fetchSecrets()).kind).toBe('sent');
+  expect((await fetchSecrets()).kind).toBe('used');
 });
