@@ -4,7 +4,7 @@ import { identifyMachine, spareName } from '../boot/identify-machine.ts';
 import type { BootInstance } from '../boot/kernel-args.ts';
 import { type BootPlan, planBoot } from '../boot/plan-boot.ts';
 import type { Digest } from '../digest.ts';
-import type { BootService, ScriptQuery, ServedFile } from '../http/services.ts';
+import type { BootService, ScriptQuery, Sent, ServedFile } from '../http/services.ts';
 import type { ImageStore } from '../images/image-store.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
 import type { MacAddress } from '../net/mac.ts';
@@ -27,6 +27,8 @@ export interface BootServiceParts {
   readonly generation: () => Generation;
   /** `http://10.77.0.1`, with a port where it is not 80. */
   readonly serverUrl: string;
+  /** Told of each loader that went out over HTTP. */
+  readonly loaderSent: (sent: Sent) => void;
   readonly now: () => number;
 }
 
@@ -143,13 +145,12 @@ export function createBootService(parts: BootServiceParts): BootService {
         report.stage !== 'kernel' && report.stage !== 'root' && report.stage !== 'overlay';
       return { action: isUp ? actionFor(record) : 'none' };
     },
-    sent({ what, name, bytes, from }) {
+    sent(sent) {
+      const { what, name, bytes, from } = sent;
+      // The last boot at this address may be another machine's, or one that runs and will not boot now.
+      if (what === 'loader') return parts.loaderSent(sent);
       const record = bootFrom(from);
       if (!record) return;
-      if (what === 'loader') {
-        note(record, { kind: 'loader-sent', file: name, bytes, via: 'http' });
-        return;
-      }
       const part = partOf(record, name as Digest);
       if (part) note(record, { kind: 'blob-sent', what: part, bytes });
     },

@@ -1,13 +1,14 @@
-import type { Ipv4 } from '../net/ipv4.ts';
+import type { Sent } from '../http/services.ts';
 import type { MacAddress } from '../net/mac.ts';
 import type { TftpEvent } from '../pxe/tftp-server.ts';
 import type { Event } from '../state/event.ts';
 import type { Journal, JournalEntry } from './journal.ts';
 
-/** Who fetched our loader, and when: TFTP knows addresses, DHCP knows whose they are. */
+/** Who fetched our loader, and when: TFTP and HTTP know addresses, DHCP knows whose they are. */
 export interface LoaderSightings {
   noteDhcp(event: JournalEntry): void;
   noteTftp(event: TftpEvent): void;
+  noteHttp(sent: Pick<Sent, 'name' | 'bytes' | 'from'>): void;
   /** A machine that got its boot script has come past its loader: when its ROM asks again, that is a new boot. */
   noteEvent(event: Event): void;
   /** Milliseconds since the epoch; undefined where it has not, or has come past its loader since. */
@@ -19,8 +20,17 @@ export function createLoaderSightings(
   now: () => number,
   log: (line: string) => void,
 ): LoaderSightings {
-  const machineAt = new Map<Ipv4, MacAddress>();
+  const machineAt = new Map<string, MacAddress>();
   const fetchedAt = new Map<MacAddress, number>();
+
+  function noteSent(address: string, file: string, bytes: number, via: 'tftp' | 'http'): void {
+    const machine = machineAt.get(address);
+    if (!machine) return;
+    fetchedAt.set(machine, now());
+    const node = journal.machines().get(machine)?.run.node ?? '';
+    journal.add({ machine, node, kind: 'loader-sent', file, bytes, via });
+  }
+
   return {
     fetchedAt: (mac) => fetchedAt.get(mac),
     noteDhcp(event) {
@@ -35,12 +45,8 @@ export function createLoaderSightings(
         log(`tftp: ${event.remote} ${event.name}: ${event.reason}`);
         return;
       }
-      const machine = machineAt.get(event.remote);
-      if (!machine) return;
-      fetchedAt.set(machine, now());
-      const node = journal.machines().get(machine)?.run.node ?? '';
-      const { name: file, bytes } = event;
-      journal.add({ machine, node, kind: 'loader-sent', file, bytes, via: 'tftp' });
+      noteSent(event.remote, event.name, event.bytes, 'tftp');
     },
+    noteHttp: ({ name, bytes, from }) => noteSent(from, name, bytes, 'http'),
   };
 }

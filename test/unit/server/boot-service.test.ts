@@ -33,6 +33,7 @@ async function serve() {
     ...{ stateDir, state, journal, now: Date.now, serverUrl: 'http://10.77.0.1' },
     images: openImageStore(stateDir),
     generation: () => generation,
+    loaderSent: () => {},
   });
   return {
     ...{ stateDir, state, service },
