@@ -4,7 +4,7 @@ import { expect } from 'vitest';
 import { labFolder } from '../../../src/lab/lab-folder.ts';
 import { type Scenario, type ScenarioOptions, withLab } from '../../../src/lab/scenario.ts';
 import { runProgram } from '../../../src/system/run-program.ts';
-import { commandLine } from './processes.ts';
+import { commandLine, until } from './processes.ts';
 
 const state =
   process.env.ROLECALL_STATE ??
@@ -28,15 +28,18 @@ export function labScenario<T>(
       report: (line) => process.stderr.write(`lab: ${line}\n`),
     },
     async (scenario) => {
-      for (const { name } of scenario.lab.plan.guests) expectBareMachine(scenario, name);
+      for (const { name } of scenario.lab.plan.guests) await expectBareMachine(scenario, name);
       return run(scenario);
     },
   );
 }
 
 /** What a guest's QEMU really was given: no kernel, no disk, nothing but firmware and network cards. */
-function expectBareMachine(scenario: Scenario, guest: string): void {
-  const args = commandLine(scenario.lab.guest(guest)?.pid ?? 0);
+async function expectBareMachine(scenario: Scenario, guest: string): Promise<void> {
+  const pid = scenario.lab.guest(guest)?.pid ?? 0;
+  // The process is a launcher until it has become QEMU.
+  await until(`${guest} is QEMU`, 20, () => commandLine(pid)[0]?.includes('qemu-system') === true);
+  const args = commandLine(pid);
   expect(args).toContain('-nodefaults');
   for (const flag of ['-kernel', '-initrd', '-append', '-hda', '-cdrom', '-blockdev', '-fw_cfg']) {
     expect(args).not.toContain(flag);
