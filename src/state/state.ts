@@ -60,9 +60,15 @@ export function openState(stateDir: string, options: StateOptions = {}): State {
     },
     close() {
       clearInterval(timer);
-      events.close();
-      boots.flush();
-      database.close();
+      try {
+        events.close();
+      } finally {
+        try {
+          boots.flush();
+        } finally {
+          database.close();
+        }
+      }
     },
   };
 }

@@ -72,6 +72,17 @@ describe('the folder', () => {
     reopen(first, folder);
   });
 
+  test('is let go of, with the last reports, also where the last events cannot be written', () => {
+    const folder = temporaryFolder();
+    const state = openState(folder);
+    begin(state, 'a');
+    state.boots.reported('a', 'alive', start + 9000);
+    // What a full disk does to an insert, a value of no column type does too.
+    state.events.append({ ...event(1, { kind: 'silent' }), at: {} as number });
+    expect(() => state.close()).toThrow();
+    expect(open(folder).boots.get('a')?.lastReportAt).toBe(start + 9000);
+  });
+
   test('that is a file is refused with what to type', () => {
     const path = join(temporaryFolder(), 'file');
     writeFileSync(path, '');
