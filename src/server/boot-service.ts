@@ -12,7 +12,7 @@ import { renderBootScript, renderRefusalScript, scriptUrl } from '../pxe/ipxe-sc
 import { prolongLease } from '../pxe/leases.ts';
 import { packOverlay } from '../roles/pack-overlay.ts';
 import type { BootRecord } from '../state/boots.ts';
-import type { EventBody } from '../state/event.ts';
+import type { EventBody, ReportedStage } from '../state/event.ts';
 import { ensureSecrets } from '../state/secrets.ts';
 import type { State } from '../state/state.ts';
 import type { Generation } from './generation.ts';
@@ -132,8 +132,7 @@ export function createBootService(parts: BootServiceParts): BootService {
         note(record, { kind: 'warning', reason: report.reason });
         return { action: 'none' };
       }
-      state.boots.reported(bootId, report.stage, now());
-      keepLease(record);
+      keepReport(record, report.stage);
       note(record, {
         kind: 'stage',
         bootId,
@@ -155,6 +154,17 @@ export function createBootService(parts: BootServiceParts): BootService {
       if (part) note(record, { kind: 'blob-sent', what: part, bytes });
     },
   };
+
+  /** A disk that is full must not hide from the operator what nodes say. */
+  function keepReport(record: BootRecord, stage: ReportedStage): void {
+    try {
+      state.boots.reported(record.bootId, stage, now());
+      keepLease(record);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : error;
+      process.stderr.write(`rolecall: a report of ${record.node} is not on disk: ${why}\n`);
+    }
+  }
 
   /** A machine that took its address out of the kernel arguments has nobody who renews its lease. */
   function keepLease({ machine }: BootRecord): void {

@@ -6,8 +6,9 @@ import { parseMac } from '../../../src/net/mac.ts';
 import type { Fleet } from '../../../src/roles/fleet.ts';
 import { createBootService } from '../../../src/server/boot-service.ts';
 import { openJournal } from '../../../src/server/journal.ts';
+import type { BootStore } from '../../../src/state/boots.ts';
 import type { Hardware } from '../../../src/state/event.ts';
-import { openState } from '../../../src/state/state.ts';
+import { openState, type State } from '../../../src/state/state.ts';
 import { temporaryFolder } from '../state/temporary-folder.ts';
 import { generationOf, labFleet } from './a-generation.ts';
 
@@ -22,7 +23,13 @@ const hardware: Hardware = {
 async function serve() {
   if (!mac) throw new Error('no MAC');
   const stateDir = temporaryFolder();
-  const state = openState(stateDir);
+  const opened = openState(stateDir);
+  const disk = { full: false };
+  const reported: BootStore['reported'] = (...report) => {
+    if (disk.full) throw new Error('database or disk is full');
+    return opened.boots.reported(...report);
+  };
+  const state: State = { ...opened, boots: { ...opened.boots, reported } };
   const journal = openJournal(state, Date.now);
   onTestFinished(() => {
     journal.stop();
@@ -36,7 +43,7 @@ async function serve() {
     loaderSent: () => {},
   });
   return {
-    ...{ stateDir, state, service },
+    ...{ stateDir, state, service, journal, disk },
     async edit(change: (fleet: Fleet) => Fleet) {
       const { number, fleet } = generation;
       generation = await generationOf(change(fleet), state.overlays, number + 1);
@@ -118,4 +125,16 @@ test('secrets that could not be made leave the token as it was', async () => {
   rmSync(join(stateDir, 'secrets'));
   expect((await fetchSecrets()).kind).toBe('sent');
   expect((await fetchSecrets()).kind).toBe('used');
+});
+
+test('a service that breaks while the disk is full shows as failed', async () => {
+  const { service, journal, disk, boot } = await serve();
+  const { bootId } = await boot();
+  const report = (stage: 'ready' | 'failed', reason = '') =>
+    service.report(bootId, { stage, uptime: 20, reason }, '10.77.0.200');
+  await report('ready');
+  disk.full = true;
+  expect(await report('failed', 'web: connection refused')).toEqual({ action: 'none' });
+  const run = mac && journal.machines().get(mac)?.run;
+  expect(run).toMatchObject({ stage: 'failed', reason: 'web: connection refused' });
 });
