@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import type { GlobalOptions } from './cli/command.ts';
 import { commands } from './cli/commands.ts';
+import { systemFailure } from './cli/system-failure.ts';
 import { AppError } from './errors.ts';
 
 /** `/var/lib/rolecall` for root, the XDG state folder for users. */
@@ -33,6 +34,11 @@ const globals = (): GlobalOptions => {
 
 for (const register of commands) register(program, globals);
 
+// A reader such as head(1) may leave before the end: then the shell's code for SIGPIPE (signal(7)), and no word.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  process.exit(error.code === 'EPIPE' ? 128 + 13 : report(error));
+});
+
 try {
   await program.parseAsync();
 } catch (error) {
@@ -42,8 +48,9 @@ try {
 /** Exit codes: 0 done, 1 failed, 2 bad usage or invalid site. */
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  if (!(error instanceof AppError)) throw error;
-  process.stderr.write(`rolecall: ${error.message}\n`);
-  if (error.hint) process.stderr.write(`  ${error.hint.replaceAll('\n', '\n  ')}\n`);
-  return error.code === 'usage' || error.code === 'invalid-site' ? 2 : 1;
+  const failure = error instanceof AppError ? error : systemFailure(error);
+  if (!failure) throw error;
+  process.stderr.write(`rolecall: ${failure.message}\n`);
+  if (failure.hint) process.stderr.write(`  ${failure.hint.replaceAll('\n', '\n  ')}\n`);
+  return failure.code === 'usage' || failure.code === 'invalid-site' ? 2 : 1;
 }

@@ -1,0 +1,48 @@
+import { spawn } from 'node:child_process';
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { runRolecall } from './run-rolecall.ts';
+
+const top = join(import.meta.dirname, '../../..');
+let dir: string;
+let site: string;
+
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'rolecall-line-'));
+  site = join(dir, 'tokyo');
+  await cp(join(top, 'examples/lab'), site, { recursive: true });
+});
+afterEach(() => rm(dir, { recursive: true }));
+
+/** The program with its standard output closed before it writes, as `| true` does. */
+function runWithoutReader(args: readonly string[]) {
+  return new Promise<{ code: number | null; err: string }>((resolve) => {
+    const child = spawn(join(top, 'bin/rolecall'), args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    child.stdout.destroy();
+    let err = '';
+    child.stderr.on('data', (part: Buffer) => {
+      err += part.toString();
+    });
+    child.on('close', (code) => resolve({ code, err }));
+  });
+}
+
+describe('what the operating system refuses is a sentence, not a stack', () => {
+  test.each([
+    ['image', 'ls'],
+    ['lab', 'down'],
+  ])('a state folder that is a file: %s %s', async (...words) => {
+    const file = join(dir, 'file');
+    await writeFile(file, '');
+    const { code, out, err } = await runRolecall(['--state', file, ...words]);
+    expect(err).toMatch(new RegExp(`^rolecall: ${file}/\\S+: not a directory \\(\\w+\\)\\n  \\S`));
+    expect(err).not.toContain('    at ');
+    expect({ code, out }).toEqual({ code: 1, out: '' });
+  });
+
+  test('nobody reads what it prints any more: it ends without a word', async () => {
+    expect(await runWithoutReader(['--site', site, 'check'])).toEqual({ code: 141, err: '' });
+  });
+});
