@@ -1,8 +1,10 @@
 import { readFile } from 'node:fs/promises';
+import { relative } from 'node:path';
 import { AppError, type Problem, type Result } from '../errors.ts';
 import { type EditedTexts, loadSite } from '../site/load-site.ts';
 import { parseYaml, type YamlPlace } from '../site/yaml-file.ts';
 import { openRootedFolder } from '../system/rooted-folder.ts';
+import { unreadable } from '../system/unreadable.ts';
 import { checkFleet, siteFilesOf } from './check-fleet.ts';
 import type { Fleet } from './fleet.ts';
 import { loadRoles, shippedRolesDir } from './load-roles.ts';
@@ -36,7 +38,8 @@ export async function loadFleet(
     const text = await readSiteText(siteDir, path, edited);
     if (typeof text === 'string') siteTexts.set(path, text);
   }
-  const fleet = { site, roles, sources: await readSources(roles), siteTexts };
+  const fleet = { site, roles, sources: await readSources(siteDir, roles, problems), siteTexts };
+  if (problems.length > 0) return { ok: false, problems };
   problems.push(...checkFleet(fleet));
   return problems.length === 0
     ? { ok: true, value: fleet }
@@ -61,14 +64,22 @@ async function readSiteText(
 }
 
 async function readSources(
+  siteDir: string,
   roles: ReadonlyMap<string, Role>,
+  problems: Problem[],
 ): Promise<ReadonlyMap<string, string | Uint8Array>> {
   const files = [...roles.values()].flatMap((role) => role.tree);
   const sources = new Map<string, string | Uint8Array>();
   for (const file of files) {
     if (file.kind === 'symlink') continue;
-    const bytes = await readFile(file.source);
-    sources.set(file.source, asText(bytes) ?? bytes);
+    try {
+      const bytes = await readFile(file.source);
+      sources.set(file.source, asText(bytes) ?? bytes);
+    } catch (error) {
+      const why = unreadable(error);
+      if (!why) throw error;
+      problems.push({ file: relative(siteDir, file.source), line: 0, path: '', ...why });
+    }
   }
   return sources;
 }

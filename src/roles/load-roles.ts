@@ -1,6 +1,7 @@
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Problem, Result } from '../errors.ts';
+import { unreadable } from '../system/unreadable.ts';
 import { parseRole } from './parse-role.ts';
 import type { Role, RoleFile } from './role.ts';
 
@@ -15,9 +16,9 @@ export async function loadRoles(
   siteDir: string,
   shippedDir: string = shippedRolesDir,
 ): Promise<Result<ReadonlyMap<string, Role>>> {
-  const shipped = await roleFolders(shippedDir);
-  const own = await roleFolders(join(siteDir, 'roles'));
   const problems: Problem[] = [];
+  const shipped = await roleFolders(shippedDir, shippedDir, problems);
+  const own = await roleFolders(join(siteDir, 'roles'), 'roles', problems);
   const roles = new Map<string, Role>();
   for (const name of [...new Set([...shipped, ...own])].sort()) {
     const isOwn = own.includes(name);
@@ -30,27 +31,44 @@ export async function loadRoles(
 }
 
 /** Names of the folders in a folder of roles; none where it does not exist. */
-async function roleFolders(dir: string): Promise<readonly string[]> {
+async function roleFolders(
+  dir: string,
+  file: string,
+  problems: Problem[],
+): Promise<readonly string[]> {
   try {
     const entries = await readdir(dir, { withFileTypes: true });
     return entries.filter((e) => e.isDirectory() && !e.name.startsWith('.')).map((e) => e.name);
   } catch (error) {
-    if (isMissing(error)) return [];
-    throw error;
+    if (!isMissing(error)) problems.push(readProblem(file, error));
+    return [];
   }
 }
 
+/** A file or folder that is there and cannot be read; other errors are thrown again. */
+function readProblem(file: string, error: unknown): Problem {
+  const why = unreadable(error);
+  if (!why) throw error;
+  return { file, line: 0, path: '', ...why };
+}
+
 async function loadRole(name: string, dir: string, own: boolean): Promise<Result<Role>> {
-  const file = own ? `roles/${name}/role.yaml` : join(dir, 'role.yaml');
+  const folder = own ? `roles/${name}` : dir;
+  const file = `${folder}/role.yaml`;
+  let text: string;
   try {
-    const text = await readFile(join(dir, 'role.yaml'), 'utf8');
-    const tree = await readTree(join(dir, 'files'));
-    return parseRole({ name, dir, own, file, text, tree });
+    text = await readFile(join(dir, 'role.yaml'), 'utf8');
   } catch (error) {
-    if (!isMissing(error)) throw error;
+    if (!isMissing(error)) return { ok: false, problems: [readProblem(file, error)] };
     const hint = 'a role is a folder with role.yaml and files/';
     const message = `the folder of the role ${name} has no role.yaml`;
     return { ok: false, problems: [{ file, line: 0, path: '', message, hint }] };
+  }
+  try {
+    const tree = await readTree(join(dir, 'files'));
+    return parseRole({ name, dir, own, file, text, tree });
+  } catch (error) {
+    return { ok: false, problems: [readProblem(`${folder}/files`, error)] };
   }
 }
 

@@ -1,5 +1,6 @@
-import { AppError, type Problem, type Result } from '../errors.ts';
+import type { Problem, Result } from '../errors.ts';
 import { openRootedFolder, type RootedFolder } from '../system/rooted-folder.ts';
+import { unreadable } from '../system/unreadable.ts';
 import { parseSite, sortProblems } from './parse-site.ts';
 import type { Site } from './site.ts';
 
@@ -17,6 +18,7 @@ export async function loadSite(
 ): Promise<Result<Site>> {
   const problems: Problem[] = [];
   const texts = await readSiteTexts(dir, problems);
+  if (!texts) return { ok: false, problems };
   for (const [file, text] of edited) texts.set(file, text);
   const result = parseSite(texts);
   if (problems.length === 0) return result;
@@ -29,10 +31,14 @@ function merge(unread: readonly Problem[], result: { readonly problems: readonly
   return [...unread, ...result.problems.filter((p) => !known.has(p.file))];
 }
 
-async function readSiteTexts(dir: string, problems: Problem[]): Promise<Map<string, string>> {
+/** The texts by file; undefined where there is no folder to read them from. */
+async function readSiteTexts(
+  dir: string,
+  problems: Problem[],
+): Promise<Map<string, string> | undefined> {
   const texts = new Map<string, string>();
   const folder = await attempt('', problems, () => openRootedFolder(dir));
-  if (!folder) return texts;
+  if (!folder) return undefined;
   await readText(folder, 'site.yaml', texts, problems);
   const entries = await attempt('nodes', problems, () => folder.list('nodes'));
   for (const { name, isFolder } of entries ?? []) {
@@ -79,8 +85,7 @@ async function attempt<T>(
   try {
     return await read();
   } catch (error) {
-    const hint = error instanceof AppError ? error.hint : '';
-    const message = error instanceof Error ? error.message : String(error);
+    const { message, hint } = unreadable(error) ?? { message: String(error), hint: '' };
     problems.push({ file, line: 0, path: '', message, hint });
     return undefined;
   }

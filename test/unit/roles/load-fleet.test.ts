@@ -215,3 +215,22 @@ describe('warnings', () => {
     ]);
   });
 });
+
+describe('what cannot be read is a problem like any other', () => {
+  test('a file where the folder of roles should be', async () => {
+    await write('roles', '');
+    expect(await problems()).toEqual([
+      'roles:0 it cannot be read: not a directory (ENOTDIR) | put a folder there, or take it away',
+    ]);
+  });
+
+  test('a folder where role.yaml should be, and a file where files/ should be', async () => {
+    await mkdir(join(dir, 'roles/cache/role.yaml'), { recursive: true });
+    await write('roles/proxy/role.yaml', 'summary: a proxy\nready: "true"\n');
+    await write('roles/proxy/files', '');
+    expect(await problems()).toEqual([
+      'roles/cache/role.yaml:0 it cannot be read: illegal operation on a directory (EISDIR) | put a file there, or take it away',
+      'roles/proxy/files:0 it cannot be read: not a directory (ENOTDIR) | put a folder there, or take it away',
+    ]);
+  });
+});

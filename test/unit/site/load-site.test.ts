@@ -25,14 +25,36 @@ test('reads the example site', async () => {
   expect(result.ok && [...result.value.nodes.keys()]).toEqual(['web1', 'web2']);
 });
 
-test('a folder that is not there, and a file in its place', async () => {
+test('a folder that is not there, and a file in its place: one problem, and what to type', async () => {
   for (const path of ['nowhere', 'site/site.yaml']) {
     const result = await loadSite(join(dir, path));
-    expect(result.ok).toBe(false);
-    expect(!result.ok && result.problems.map((p) => p.message)).toContain(
-      `${join(dir, path)} is no folder`,
-    );
+    expect(result).toMatchObject({ ok: false, problems: [{ file: '', line: 0 }] });
+    expect(!result.ok && result.problems.map((p) => [p.message, p.hint])).toEqual([
+      [
+        `${join(dir, path)} is no folder`,
+        'rolecall init makes a site; --site DIR names another folder',
+      ],
+    ]);
   }
+});
+
+test('a file where the role files should be is not a site without nodes', async () => {
+  await rm(join(dir, 'site/nodes'), { recursive: true });
+  await writeFile(join(dir, 'site/nodes'), '');
+  expect(await messages()).toEqual(['nodes: nodes is no folder']);
+});
+
+test('what cannot be read says why, and what to do', async () => {
+  await symlink('web2.yaml', join(dir, 'site/nodes/web2.yaml'));
+  await writeFile(join(dir, 'site/nodes/web3.yaml'), Buffer.alloc(17 * 1024 * 1024, '#'));
+  await runProgram('mkfifo', [join(dir, 'site/nodes/web4.yaml')]);
+  const result = await loadSite(join(dir, 'site'));
+  const said = result.ok ? [] : result.problems.map((p) => `${p.file}: ${p.message} | ${p.hint}`);
+  expect(said).toEqual([
+    'nodes/web2.yaml: it cannot be read: too many symbolic links encountered (ELOOP) | remove the link, or put the file itself there',
+    'nodes/web3.yaml: the file has 17825792 bytes, and at most 16777216 are read | restore it, or take it away',
+    'nodes/web4.yaml: nodes/web4.yaml is no file | put a file there, or take it away',
+  ]);
 });
 
 test('a link that stays inside is followed, one that leads out is refused', async () => {
