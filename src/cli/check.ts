@@ -1,4 +1,4 @@
-import type { Problem, Result } from '../errors.ts';
+import { AppError, type Problem, type Result } from '../errors.ts';
 import { openImageStore } from '../images/image-store.ts';
 import { count, renderProblems } from '../render-problems.ts';
 import { checkAgainstImage, warnings } from '../roles/check-fleet.ts';
@@ -7,6 +7,7 @@ import { loadFleet } from '../roles/load-fleet.ts';
 import { sortProblems } from '../site/parse-site.ts';
 import type { Site } from '../site/site.ts';
 import { type RegisterCommand, say } from './command.ts';
+import { systemFailure } from './system-failure.ts';
 
 /** `rolecall check`: reads everything in the site folder and says every problem at once. */
 export const register: RegisterCommand = (program, globals) => {
@@ -45,12 +46,23 @@ async function imageWarnings(fleet: Fleet, state: string): Promise<readonly Prob
   const nodes = [...fleet.site.nodes.values()];
   const found: Problem[] = [];
   for (const name of new Set(nodes.map((node) => node.image))) {
-    const image = await store.resolve(name, 'amd64');
+    const image = await store.resolve(name, 'amd64').catch((error) => notCompared(error));
     if (!image) continue;
+    if (image instanceof AppError) {
+      found.push({ file: '', line: 0, path: '', message: image.message, hint: image.hint });
+      continue;
+    }
     const booting = nodes.filter((node) => node.image === name);
     found.push(...checkAgainstImage(fleet, image.manifest, booting));
   }
   return found;
+}
+
+function notCompared(error: unknown): AppError {
+  const failure = error instanceof AppError ? error : systemFailure(error);
+  if (!failure) throw error;
+  const message = `not compared with the image: ${failure.message}`;
+  return new AppError(failure.code, message, failure.hint);
 }
 
 /** What `check` prints for people. */
