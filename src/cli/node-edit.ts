@@ -12,6 +12,7 @@ import { renderNewRoleFile, setRole } from '../site/edit-role-file.ts';
 import type { EditedTexts } from '../site/load-site.ts';
 import { sortProblems } from '../site/parse-site.ts';
 import { proposeAddress, proposeName } from '../site/propose-node.ts';
+import { isLabel } from '../site/read-values.ts';
 import type { Network, Site } from '../site/site.ts';
 import { writeDurably } from '../system/durable-file.ts';
 import { type GlobalOptions, say } from './command.ts';
@@ -49,6 +50,7 @@ interface AddOptions {
 }
 
 async function setNodeRole(dir: string, name: string, roles: readonly string[], dryRun: boolean) {
+  checkRoleNames(roles);
   const before = await validSite(dir);
   const node = before.nodes.get(name);
   if (!node) {
@@ -78,6 +80,7 @@ async function setNodeRole(dir: string, name: string, roles: readonly string[], 
 }
 
 async function addNode(dir: string, given: string | undefined, options: AddOptions) {
+  checkRoleNames(options.role);
   const before = await validSite(dir);
   const mac = readMacOption(options.mac);
   const name = given ?? proposeName(before, options.role[0] ?? 'node');
@@ -114,6 +117,19 @@ async function validSite(dir: string, edited: EditedTexts = new Map()): Promise<
     'invalid-site',
     `nothing is written:\n\n${renderProblems(sortProblems(result.problems))}`,
   );
+}
+
+/** Refuses what would be something else than a name in YAML (`usage`). */
+function checkRoleNames(roles: readonly string[]): void {
+  for (const role of roles) {
+    if (isLabel(role)) continue;
+    const shown = role === '' ? 'an empty word' : role;
+    throw new AppError(
+      'usage',
+      `${shown} cannot be the name of a role`,
+      'rolecall role ls lists the roles; several stand one after the other: web mail',
+    );
+  }
 }
 
 function readMacOption(text: string): MacAddress {

@@ -13,7 +13,7 @@ export function setRole(text: string, roles: readonly string[]): string {
     throw new AppError('unreadable-role-file', 'the role file is not valid YAML', 'rolecall check');
   }
   const edited = replaceInPlace(text, document, roles) ?? rewrite(document, roles);
-  const written: unknown = parseDocument(edited).toJS();
+  const written: unknown = parseDocument(edited, { schema: 'failsafe' }).toJS();
   const role = (written as { role?: unknown }).role;
   if (JSON.stringify([role].flat()) !== JSON.stringify(roles)) {
     throw new Error(`editing the role file gave ${JSON.stringify(role)}`);

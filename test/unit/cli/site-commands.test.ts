@@ -80,6 +80,16 @@ describe('check', () => {
     expect(code).toBe(2);
   });
 
+  test('a state folder that cannot be read is a warning: the site itself is right', async () => {
+    const state = join(dir, 'state');
+    await writeFile(state, '');
+    const { out, err, code } = await runRolecall(['--site', site, '--state', state, 'check']);
+    expect(err).toBe('');
+    expect(out).toContain(`warning: not compared with the image: ${state}/`);
+    expect(out).toContain('1 network: ok');
+    expect(code).toBe(0);
+  });
+
   test('a folder without a site', async () => {
     site = dir;
     const { out, code } = await run('check');
@@ -104,6 +114,10 @@ describe('node set-role', () => {
 
   test.each([
     ['a role that does not exist', ['web1', 'mial'], 'did you mean mail?'],
+    ['a role of no letters', ['web1', ''], 'cannot be the name of a role'],
+    ['a role that is a YAML mapping', ['web1', '{a: b}'], 'cannot be the name of a role'],
+    ['a role that is a YAML number', ['web1', '0x10'], 'there is no role 0x10'],
+    ['a role with a comment in it', ['web1', 'web # mail'], 'cannot be the name of a role'],
     ['a node that does not exist', ['web9', 'mail'], 'did you mean web1?'],
   ])('%s: writes nothing and ends with 2', async (_, args, hint) => {
     const before = await readFile(roleFile('web1'), 'utf8');
