@@ -39,7 +39,7 @@ export const register: RegisterCommand = (program, globals) => {
   image
     .command('show')
     .description("show an image's parts")
-    .argument('<image>', 'name, or the first digits of its digest')
+    .argument('<image>', 'name, or the first digits of its digest, four or more')
     .action(async (word: string) => {
       const found = await findImage(store(), word);
       if (json()) return say(JSON.stringify([found], null, 2));
@@ -61,10 +61,11 @@ export const register: RegisterCommand = (program, globals) => {
   image
     .command('verify')
     .description('read the stored images and compare every digest')
-    .argument('[image]', 'name, or the first digits of its digest; all by default')
+    .argument('[image]', 'name, or the first digits of its digest, four or more; all by default')
     .action(async (word: string | undefined) => {
       const opened = store();
-      const digests = word ? [(await findImage(opened, word)).digest] : await opened.digests();
+      const digests =
+        word !== undefined ? [(await findImage(opened, word)).digest] : await opened.digests();
       const damage = (await Promise.all(digests.map((digest) => opened.verify(digest)))).flat();
       if (json()) say(JSON.stringify(damage, null, 2));
       else if (damage.length === 0) say(`images: ${digests.length}, every digest as it should be`);
@@ -81,7 +82,7 @@ export const register: RegisterCommand = (program, globals) => {
   image
     .command('publish')
     .description('let nodes boot this image from their next boot on')
-    .argument('<image>', 'name (its newest build), or the first digits of its digest')
+    .argument('<image>', 'name (its newest build), or the first digits of its digest, four or more')
     .action(async (word: string) => {
       const opened = store();
       const found = await findImage(opened, word);
@@ -103,6 +104,14 @@ export const register: RegisterCommand = (program, globals) => {
 async function findImage(store: ImageStore, word: string): Promise<ImageListing> {
   const images = await store.list();
   const named = images.filter((i) => i.manifest.name === word);
+  if (named.length === 0 && /^[0-9a-f]{0,3}$/.test(word)) {
+    const what = word === '' ? 'an empty word' : word;
+    throw new AppError(
+      'usage',
+      `${what} is no name and less than four digits`,
+      'rolecall image ls',
+    );
+  }
   const found =
     named.length > 0
       ? named.filter((i) => named.length === 1 || i.tags.includes('built'))
