@@ -7,7 +7,7 @@ import { type Fleet, spareNode } from '../roles/fleet.ts';
 import { loadFleet } from '../roles/load-fleet.ts';
 import type { OverlayFile } from '../roles/overlay-file.ts';
 import { renderOverlay } from '../roles/render-overlay.ts';
-import { suggestion } from '../site/did-you-mean.ts';
+import { closestTo, suggestion } from '../site/did-you-mean.ts';
 import { sortProblems } from '../site/parse-site.ts';
 import type { SiteNode } from '../site/site.ts';
 import { type RegisterCommand, say } from './command.ts';
@@ -36,7 +36,7 @@ export const register: RegisterCommand = (program, globals) => {
         say(json ? JSON.stringify(files.map(rowOf), null, 2) : renderFiles(files));
         return;
       }
-      const file = findFile(files, path);
+      const file = findFile(files, node.name, path);
       if (json) say(JSON.stringify([{ ...rowOf(file), content: contentOf(file) }], null, 2));
       else process.stdout.write(contentOf(file));
     });
@@ -71,14 +71,16 @@ async function factsOf(state: string, node: SiteNode): Promise<ImageManifest> {
   );
 }
 
-function findFile(files: readonly OverlayFile[], path: string): OverlayFile {
+function findFile(files: readonly OverlayFile[], name: string, path: string): OverlayFile {
   const file = files.find((f) => f.path === path);
   if (file) return file;
-  const hint = suggestion(
-    path,
-    files.map((f) => f.path),
-    'rolecall render <node> lists them',
-  );
+  const paths = files.map((f) => f.path);
+  const inside = paths.filter((p) => p.startsWith(`${path.replace(/\/+$/, '')}/`));
+  if (path.startsWith('/') && inside.length > 0) {
+    throw new AppError('usage', `${path} is a folder of the node`, inside.join('\n'));
+  }
+  const near = closestTo(path, paths);
+  const hint = near ? `did you mean ${near}?` : `rolecall render ${name} lists its files`;
   throw new AppError('usage', `the node has no file ${path}`, hint);
 }
 

@@ -52,6 +52,15 @@ describe('render', () => {
     expect(err).toContain('rolecall build');
   });
 
+  test('a folder of the node names what is in it, and a path far from all says how to list them', async () => {
+    await publishImage();
+    const folder = await run('render', 'web1', '/etc/nginx');
+    expect(folder.err).toBe('/etc/nginx is a folder of the node\n/etc/nginx/nginx.conf');
+    expect(folder.code).toBe(2);
+    const far = await run('render', 'web1', '/opt/something/else/entirely');
+    expect(far.err).toContain('has no file /opt/something/else/entirely\nrolecall render web1');
+  });
+
   test('lists the files with mode, owner and size', async () => {
     await publishImage();
     const { out, code } = await run('render', 'web2');
