@@ -5,12 +5,12 @@ import { labScenario } from '../lab/harness/lab-under-test.ts';
 
 // Prints what a boot takes: seconds by stage, bytes over the wire, memory that is left. Asserts none of it.
 
-it('one guest, five boots', async () => {
+it('one guest, three boots', async () => {
   await labScenario({ name: 'one guest', only: ['web1'] }, async (lab) => {
     let since = Date.now();
     await lab.waitStage('web1', 'ready');
     await tell(lab, 'web1', since);
-    for (let boot = 2; boot <= 5; boot += 1) {
+    for (let boot = 2; boot <= 3; boot += 1) {
       since = Date.now();
       await lab.reboot('web1');
       await lab.waitBoot('web1', since);
