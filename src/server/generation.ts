@@ -93,6 +93,13 @@ function notesOf(fleet: Fleet): ReadonlyMap<string, string> {
   return notes;
 }
 
+/** One line for each node that gets no boot set, and why. */
+export function refusals({ sets }: Pick<Generation, 'sets'>): readonly string[] {
+  return [...sets].flatMap(([node, set]) =>
+    set.ok ? [] : [`node ${node} gets no boot set: ${set.reason}`],
+  );
+}
+
 /** Whether both serve the same boot sets and loaders to the same machines. */
 export function isSameGeneration(a: Generation, b: Generation): boolean {
   return describeGeneration(a) === describeGeneration(b);

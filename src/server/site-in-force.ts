@@ -3,7 +3,7 @@ import type { SiteProblem } from '../http/services.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
 import { count, renderProblems } from '../render-problems.ts';
 import type { Fleet } from '../roles/fleet.ts';
-import { type Generation, isSameGeneration } from './generation.ts';
+import { type Generation, isSameGeneration, refusals } from './generation.ts';
 import type { Journal } from './journal.ts';
 import { roleChanges } from './role-changes.ts';
 import { checkHost, problemOf, servedNetworks } from './start-checks.ts';
@@ -58,9 +58,7 @@ export function createSiteInForce(parts: SiteInForceParts): SiteInForce {
     if (isSameGeneration(before, after)) return undefined;
     generation = after;
     log(`site: generation ${after.number}, ${count(after.sets.size, 'node')}`);
-    for (const [node, set] of after.sets) {
-      if (!set.ok) log(`site: node ${node} gets no boot set: ${set.reason}`);
-    }
+    for (const refusal of refusals(after)) log(`site: ${refusal}`);
     for (const change of roleChanges(before.fleet.site, site)) journal.add(change);
     return undefined;
   }

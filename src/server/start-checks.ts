@@ -4,7 +4,7 @@ import type { Ipv4 } from '../net/ipv4.ts';
 import { loaderFiles } from '../pxe/loader-by-client.ts';
 import type { Network, Site } from '../site/site.ts';
 import { hostAddresses } from '../system/host-addresses.ts';
-import type { Generation } from './generation.ts';
+import { type Generation, refusals } from './generation.ts';
 
 /** A problem that belongs to no file. */
 export function problemOf(message: string, hint: string): Problem {
@@ -55,18 +55,23 @@ export async function checkHost(site: Site): Promise<readonly Problem[]> {
   return problems;
 }
 
-/** What is missing of images and boot sets; a node without a boot set is a problem too. */
+/** What is missing of images and boot sets; nodes without a boot set are a problem where no node has one. */
 export async function checkImages(
-  generation: Generation,
+  generation: Pick<Generation, 'sets' | 'loaders'>,
   images: ImageStore,
 ): Promise<readonly Problem[]> {
-  const problems: Problem[] = [];
-  for (const [node, prepared] of generation.sets) {
-    if (!prepared.ok) problems.push(problemOf(`node ${node}: ${prepared.reason}`, ''));
-  }
+  // One node that cannot boot must not keep the others from it, after a power cut least of all.
+  const refused = refusals(generation);
+  const problems =
+    refused.length > 0 && refused.length === generation.sets.size
+      ? refused.map((reason) => problemOf(reason, ''))
+      : [];
   const published = await images.resolve('universal', 'amd64');
   if (!published) {
-    return [problemOf('there is no published image universal', 'rolecall build --publish')];
+    return [
+      ...problems,
+      problemOf('there is no published image universal', 'rolecall build --publish'),
+    ];
   }
   for (const file of loaderFiles) {
     if (!generation.loaders[file]) {

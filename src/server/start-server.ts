@@ -14,7 +14,7 @@ import { watchSite } from '../site/watch-site.ts';
 import { openState } from '../state/state.ts';
 import { createAdminService } from './admin-service.ts';
 import { createBootService } from './boot-service.ts';
-import { prepareGeneration } from './generation.ts';
+import { prepareGeneration, refusals } from './generation.ts';
 import { openJournal } from './journal.ts';
 import { createLoaderSightings } from './loader-sightings.ts';
 import { renderEvent } from './render-event.ts';
@@ -69,6 +69,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     if (problems.length > 0 || !address) {
       throw cannotStart('the boot server cannot start', problems, 'cannot-start');
     }
+    for (const refusal of refusals(first)) log(`site: ${refusal}`);
 
     const journal = openJournal(state, Date.now);
     stops.push(() => journal.stop());
