@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import type { GlobalOptions } from './cli/command.ts';
 import { commands } from './cli/commands.ts';
 import { systemFailure } from './cli/system-failure.ts';
+import { readVersion } from './cli/version.ts';
 import { AppError } from './errors.ts';
 
 /** `/var/lib/rolecall` for root, the XDG state folder for users. */
@@ -20,7 +21,8 @@ const program = new Command('rolecall')
   .option('--site <dir>', 'the site folder', process.env.ROLECALL_SITE ?? '.')
   .option('--state <dir>', "the server's own folder", defaultState())
   .option('--json', 'print JSON for other programs')
-  .showHelpAfterError('(rolecall --help lists the commands)')
+  .version(readVersion(), '--version', 'print the version')
+  .configureHelp({ showGlobalOptions: true })
   .exitOverride();
 
 const globals = (): GlobalOptions => {
@@ -33,6 +35,7 @@ const globals = (): GlobalOptions => {
 };
 
 for (const register of commands) register(program, globals);
+showUsageAfterErrors(program);
 
 // A reader such as head(1) may leave before the end: then the shell's code for SIGPIPE (signal(7)), and no word.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -43,6 +46,12 @@ try {
   await program.parseAsync();
 } catch (error) {
   process.exitCode = report(error);
+}
+
+/** Who typed a command wrongly sees how it is called, and not the list of all commands. */
+function showUsageAfterErrors(command: Command, path = 'rolecall'): void {
+  command.showHelpAfterError(`usage: ${path} ${command.usage()}\n(${path} --help says more)`);
+  for (const inner of command.commands) showUsageAfterErrors(inner, `${path} ${inner.name()}`);
 }
 
 /** Exit codes: 0 done, 1 failed, 2 bad usage or invalid site. */

@@ -66,10 +66,7 @@ export const register: RegisterCommand = (program, globals) => {
   lab
     .command('status')
     .description('where each machine stands')
-    .option('--json', 'print JSON for other programs')
-    .action((options: { json?: boolean }) =>
-      status(globals(), globals().json || options.json === true),
-    );
+    .action(() => status(globals()));
   lab
     .command('console <node>')
     .description(
@@ -282,9 +279,9 @@ async function watchChanges(
   }
 }
 
-async function status(globals: GlobalOptions, json: boolean): Promise<void> {
+async function status(globals: GlobalOptions): Promise<void> {
   const report = await readReport(rootOf(globals));
-  if (json) return say(JSON.stringify(report.rows, null, 2));
+  if (globals.json) return say(JSON.stringify(report.rows, null, 2));
   say(
     renderTable(
       columns,

@@ -8,7 +8,6 @@ import { registerNodeEdit } from './node-edit.ts';
 import { renderTable } from './table.ts';
 
 interface AskOptions {
-  readonly json?: boolean;
   readonly server?: string;
 }
 
@@ -18,33 +17,26 @@ export const register: RegisterCommand = (program, globals) => {
   node
     .command('ls')
     .description('where every node and spare stands')
-    .option('--json', 'print JSON for other programs')
     .option('--server <url>', 'ask this server; else the one of the state folder')
     .action(async (options: AskOptions) => {
       const answer = await fetchAdmin(globals(), '/api/v1/nodes', options.server);
       const nodes = nodeStatusSchema.array().parse(answer);
-      say(wantsJson(options) ? JSON.stringify(nodes, null, 2) : renderNodes(nodes, Date.now()));
+      say(globals().json ? JSON.stringify(nodes, null, 2) : renderNodes(nodes, Date.now()));
     });
   node
     .command('show <name>')
     .description('one node: its boot step by step, its hardware')
-    .option('--json', 'print JSON for other programs')
     .option('--server <url>', 'ask this server; else the one of the state folder')
     .action(async (name: string, options: AskOptions) => {
       const path = `/api/v1/nodes/${encodeURIComponent(name)}`;
       const detail = nodeDetailSchema.parse(await fetchAdmin(globals(), path, options.server));
       say(
-        wantsJson(options)
+        globals().json
           ? JSON.stringify(detail, null, 2)
           : renderNode(detail as NodeDetail, Date.now()),
       );
     });
   registerNodeEdit(node, globals);
-
-  /** `--json` may stand before the noun or after the verb. */
-  function wantsJson(options: AskOptions): boolean {
-    return options.json === true || globals().json;
-  }
 };
 
 /** Nodes as a table; the reason stands last, where it may be long. */

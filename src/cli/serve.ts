@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { AppError } from '../errors.ts';
 import { startServer } from '../server/start-server.ts';
 import { type RegisterCommand, say } from './command.ts';
+import { readVersion } from './version.ts';
 
 /** `rolecall serve`: the boot server, in the foreground until SIGTERM or SIGINT. */
 export const register: RegisterCommand = (program, globals) => {
@@ -28,11 +28,6 @@ export const register: RegisterCommand = (program, globals) => {
       await server.stop();
     });
 };
-
-function readVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
-}
 
 function parseListen(text: string): { host: string; port: number } {
   const found = /^(.+):(\d{1,5})$/.exec(text);

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -44,5 +44,28 @@ describe('what the operating system refuses is a sentence, not a stack', () => {
 
   test('nobody reads what it prints any more: it ends without a word', async () => {
     expect(await runWithoutReader(['--site', site, 'check'])).toEqual({ code: 141, err: '' });
+  });
+});
+
+describe('help', () => {
+  test('every command lists --site, --state and --json too', async () => {
+    const { out, code } = await runRolecall(['check', '--help']);
+    expect(code).toBe(0);
+    for (const option of ['--site <dir>', '--state <dir>', '--json']) {
+      expect(out.split(`  ${option} `)).toHaveLength(2);
+    }
+  });
+
+  test('bad usage shows how the command is called', async () => {
+    const { out, err, code } = await runRolecall(['node', 'set-role', 'web1']);
+    expect(err).toContain("missing required argument 'role'");
+    expect(err).toContain('usage: rolecall node set-role [options] <node> <role...>');
+    expect(err).toContain('rolecall node set-role --help');
+    expect({ out, code }).toEqual({ out: '', code: 2 });
+  });
+
+  test('--version is the one of package.json', async () => {
+    const { version } = JSON.parse(await readFile(join(top, 'package.json'), 'utf8'));
+    expect(await runRolecall(['--version'])).toEqual({ out: version, err: '', code: 0 });
   });
 });
