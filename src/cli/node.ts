@@ -32,7 +32,7 @@ export const register: RegisterCommand = (program, globals) => {
       const detail = nodeDetailSchema.parse(await fetchAdmin(globals(), path, options.server));
       say(
         globals().json
-          ? JSON.stringify(detail, null, 2)
+          ? JSON.stringify([detail], null, 2)
           : renderNode(detail as NodeDetail, Date.now()),
       );
     });

@@ -1,6 +1,11 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { renderNode, renderNodes } from '../../../src/cli/node.ts';
+import { register, renderNode, renderNodes } from '../../../src/cli/node.ts';
 import { sampleNode, sampleNow, sampleSpare } from '../http/sample-nodes.ts';
+import { runCommands } from './run-rolecall.ts';
 
 test('node ls: one line each, the reason last', () => {
   const nodes = [
@@ -31,4 +36,18 @@ test('node show: the boot step by step, then the hardware', () => {
 test('node show says what a node becomes', () => {
   const node = sampleNode('web1', 21, 'ready', { nextRole: ['mail'], reason: 'becomes mail' });
   expect(renderNode(node, sampleNow)).toMatch(/^next role +mail$/m);
+});
+
+test('node show --json: one array, as everything that prints a table', async () => {
+  const state = await mkdtemp(join(tmpdir(), 'rolecall-node-'));
+  const server = createServer((_, response) => response.end(JSON.stringify(sampleSpare(51))));
+  await new Promise<void>((resolve) => server.listen(join(state, 'admin.sock'), resolve));
+  try {
+    const { out, code } = await runCommands([register], '', ['node', 'show', 'x', '--json'], state);
+    expect(JSON.parse(out)).toMatchObject([{ name: sampleSpare(51).name }]);
+    expect(code).toBe(0);
+  } finally {
+    server.close();
+    await rm(state, { recursive: true });
+  }
 });
