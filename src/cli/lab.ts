@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { AppError } from '../errors.ts';
-import { type AcceleratorChoice, chooseAccelerator } from '../lab/accelerator.ts';
+import { chooseAccelerator } from '../lab/accelerator.ts';
 import {
   askGuest,
   type GuestVerb,
@@ -27,6 +27,7 @@ import {
 } from '../lab/lab-view.ts';
 import { availableMemory, planMemory } from '../lab/memory-budget.ts';
 import { planNetwork } from '../lab/network-plan.ts';
+import type { Accelerator } from '../lab/qemu-args.ts';
 import { runSupervisor, startSupervisor, supervisorLog } from '../lab/supervisor.ts';
 import { defaultMemory, planGuests } from '../lab/vm-spec.ts';
 import { loadSite } from '../site/load-site.ts';
@@ -104,6 +105,7 @@ function addGuestVerb(
 }
 
 async function up(globals: GlobalOptions, options: UpOptions): Promise<void> {
+  const accelerator = parseAccelerator(options.accel);
   const folder = labFolder(rootOf(globals));
   if (await isLabRunning(folder.root)) {
     throw new AppError(
@@ -113,7 +115,7 @@ async function up(globals: GlobalOptions, options: UpOptions): Promise<void> {
     );
   }
   await takeLabDown(folder.root);
-  const plan = await planLab(globals, options, folder);
+  const plan = await planLab(globals, options, accelerator, folder);
   const supervisor = await startSupervisor(folder.root, plan, options.detach !== true);
   let interrupted = false;
   const interrupt = () => {
@@ -150,6 +152,7 @@ async function up(globals: GlobalOptions, options: UpOptions): Promise<void> {
 async function planLab(
   globals: GlobalOptions,
   options: UpOptions,
+  accelerator: Accelerator | undefined,
   folder: LabFolder,
 ): Promise<LabPlan> {
   const source = existsSync(join(globals.site, 'site.yaml')) ? globals.site : exampleSite;
@@ -181,7 +184,9 @@ async function planLab(
   const progress = createBuildProgress(process.stderr, Date.now);
   const image = await ensureImage(folder.builds, folder.site, progress.show).finally(progress.end);
   await prepareLabState(folder, folder.builds);
-  const choice = await choose(options.accel, image.kernel);
+  const choice = accelerator
+    ? { accelerator, reason: 'as you asked' }
+    : await chooseAccelerator(image.kernel);
   say(`guests run under ${choice.accelerator.toUpperCase()}: ${choice.reason}`);
   const available = await availableMemory();
   const budget = planMemory(wanted, available, choice.accelerator);
@@ -201,23 +206,21 @@ async function planLab(
   };
 }
 
-function choose(wanted: string | undefined, kernel: string): Promise<AcceleratorChoice> {
-  switch (wanted) {
-    case undefined:
-      return chooseAccelerator(kernel);
-    case 'kvm':
-    case 'tcg':
-      return Promise.resolve({ accelerator: wanted, reason: 'as you asked' });
-    default:
-      throw new AppError('usage', `--accel ${wanted} is unknown`, '--accel kvm, or --accel tcg');
-  }
+/** What `--accel` says; refused before an image is built for the lab. */
+function parseAccelerator(wanted: string | undefined): Accelerator | undefined {
+  if (wanted === undefined || wanted === 'kvm' || wanted === 'tcg') return wanted;
+  throw new AppError('usage', `--accel ${wanted} is unknown`, '--accel kvm, or --accel tcg');
 }
 
 /** A whole number from the command line, at least `least`. */
 function parseCount(option: string, text: string, least: number): number {
   const value = Number(text);
   if (Number.isInteger(value) && value >= least) return value;
-  throw new AppError('usage', `${option} ${text} is no number`, `a whole number from ${least} on`);
+  throw new AppError(
+    'usage',
+    `${option} ${text} is not possible`,
+    `a whole number from ${least} on`,
+  );
 }
 
 /** Shows stages until all machines have arrived; undefined where the lab ended first. */

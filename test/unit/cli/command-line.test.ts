@@ -69,3 +69,10 @@ describe('help', () => {
     expect(await runRolecall(['--version'])).toEqual({ out: version, err: '', code: 0 });
   });
 });
+
+test('lab up refuses an unknown accelerator before it builds an image', async () => {
+  const args = ['--state', join(dir, 'state'), 'lab', 'up', '--only', 'nobody', '--accel', 'xen'];
+  const { out, err, code } = await runRolecall(args);
+  expect(err).toContain('--accel xen is unknown');
+  expect({ out, code }).toEqual({ out: '', code: 2 });
+});
