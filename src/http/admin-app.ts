@@ -4,12 +4,12 @@ import { parseMac } from '../net/mac.ts';
 import type { BootRecord } from '../state/boots.ts';
 import { type NodeDetail, toNodeStatus } from '../state/node-status.ts';
 import { type AdminRouteName, adminRoutes, renderOpenApi } from './admin-routes.ts';
+import type { AdminService } from './admin-service.ts';
 import { openConsole, templatesFolder } from './console-page.ts';
 import { streamChanges } from './event-stream.ts';
 import { isHostAllowed } from './host-header.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { answerErrors } from './plain-answers.ts';
-import type { AdminService } from './services.ts';
 
 export interface AdminOptions {
   /** Names besides `localhost` and IP addresses by which browsers may call this server. */

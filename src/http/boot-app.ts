@@ -9,11 +9,11 @@ import {
 } from '../boot/boot-paths.ts';
 import { type Digest, parseDigest } from '../digest.ts';
 import { parseMac } from '../net/mac.ts';
+import type { BootService, ScriptQuery, Sent } from './boot-service.ts';
 import type { Metrics } from './metrics.ts';
 import { answerErrors, plain } from './plain-answers.ts';
 import { parseReport } from './report-body.ts';
 import { sendFile } from './send-file.ts';
-import type { BootService, ScriptQuery, Sent } from './services.ts';
 
 /** The parameter of a route, in the same path functions that advertise it. */
 const digestPattern = ':digest' as Digest;

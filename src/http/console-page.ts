@@ -4,7 +4,7 @@ import ejs from 'ejs';
 import type { Problem } from '../errors.ts';
 import type { Hardware, Stage } from '../state/event.ts';
 import type { NodeDetail } from '../state/node-status.ts';
-import type { ServerFacts, SiteProblem } from './services.ts';
+import type { ServerFacts, SiteProblem } from './admin-service.ts';
 
 /** What the console shows, and when. */
 export interface ConsoleLook {

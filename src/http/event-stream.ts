@@ -1,5 +1,5 @@
 import type { Response } from 'express';
-import type { AdminService, Change } from './services.ts';
+import type { AdminService, Change } from './admin-service.ts';
 
 /** Milliseconds; shorter than any proxy's patience with a silent connection. */
 const heartbeat = 15_000;

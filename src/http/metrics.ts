@@ -1,8 +1,9 @@
 import type { RequestHandler } from 'express';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Event } from '../state/event.ts';
+import type { AdminService } from './admin-service.ts';
 import { stages } from './api-schemas.ts';
-import type { AdminService, Sent } from './services.ts';
+import type { Sent } from './boot-service.ts';
 
 /** What Prometheus reads. */
 export interface Metrics {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Report } from './services.ts';
+import type { Report } from './boot-service.ts';
 
 /** What a node says ends on an operator's terminal, where control characters would be obeyed. */
 const text = (max: number) =>

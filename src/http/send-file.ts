@@ -1,8 +1,8 @@
 import { open } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import type { Request, Response } from 'express';
+import type { ServedFile } from './boot-service.ts';
 import { parseRange } from './range.ts';
-import type { ServedFile } from './services.ts';
 
 /** Bigger reads than Node's default of 64 KiB: nearly twice the throughput on one big file. */
 const readSize = 1024 * 1024;

@@ -1,4 +1,4 @@
-import type { AdminService } from '../http/services.ts';
+import type { AdminService } from '../http/admin-service.ts';
 import { statusOf } from '../state/node-status.ts';
 import type { State } from '../state/state.ts';
 import type { Journal } from './journal.ts';

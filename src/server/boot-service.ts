@@ -4,7 +4,7 @@ import { identifyMachine, spareName } from '../boot/identify-machine.ts';
 import type { BootInstance } from '../boot/kernel-args.ts';
 import { type BootPlan, planBoot } from '../boot/plan-boot.ts';
 import type { Digest } from '../digest.ts';
-import type { BootService, ScriptQuery, Sent, ServedFile } from '../http/services.ts';
+import type { BootService, ScriptQuery, Sent, ServedFile } from '../http/boot-service.ts';
 import type { ImageStore } from '../images/image-store.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
 import type { MacAddress } from '../net/mac.ts';

@@ -1,4 +1,4 @@
-import type { Sent } from '../http/services.ts';
+import type { Sent } from '../http/boot-service.ts';
 import type { MacAddress } from '../net/mac.ts';
 import type { TftpEvent } from '../pxe/tftp-server.ts';
 import type { Event } from '../state/event.ts';

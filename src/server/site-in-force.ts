@@ -1,5 +1,5 @@
 import type { Result } from '../errors.ts';
-import type { SiteProblem } from '../http/services.ts';
+import type { SiteProblem } from '../http/admin-service.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
 import { count, renderProblems } from '../render-problems.ts';
 import type { Fleet } from '../roles/fleet.ts';

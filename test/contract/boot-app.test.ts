@@ -13,8 +13,8 @@ import {
 } from '../../src/boot/boot-paths.ts';
 import { digestOf } from '../../src/digest.ts';
 import { createBootApp } from '../../src/http/boot-app.ts';
+import type { Report, ScriptQuery, SecretsAnswer, Sent } from '../../src/http/boot-service.ts';
 import { createMetrics } from '../../src/http/metrics.ts';
-import type { Report, ScriptQuery, SecretsAnswer, Sent } from '../../src/http/services.ts';
 import { type HttpServer, startHttp } from '../../src/http/start-http.ts';
 import { sampleService } from '../unit/http/sample-nodes.ts';
 import { makeFolder } from '../unit/state/temporary-folder.ts';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Report } from '../../src/http/services.ts';
+import type { Report } from '../../src/http/boot-service.ts';
 import { parseMac } from '../../src/net/mac.ts';
 import { spareNode } from '../../src/roles/fleet.ts';
 import { loadFleet } from '../../src/roles/load-fleet.ts';

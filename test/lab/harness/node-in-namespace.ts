@@ -1,8 +1,8 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Report } from '../../../src/http/boot-service.ts';
 import { parseReport } from '../../../src/http/report-body.ts';
-import type { Report } from '../../../src/http/services.ts';
 import { openImageStore } from '../../../src/images/image-store.ts';
 import { ensureImage } from '../../../src/lab/lab-image.ts';
 import type { Fleet } from '../../../src/roles/fleet.ts';

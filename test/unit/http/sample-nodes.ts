@@ -1,5 +1,5 @@
 import { digestOf } from '../../../src/digest.ts';
-import type { AdminService, Change, SiteProblem } from '../../../src/http/services.ts';
+import type { AdminService, Change, SiteProblem } from '../../../src/http/admin-service.ts';
 import type { Hardware } from '../../../src/state/event.ts';
 import type { RunStage } from '../../../src/state/fold-events.ts';
 import type { NodeDetail } from '../../../src/state/node-status.ts';

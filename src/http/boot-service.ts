@@ -1,10 +1,6 @@
 import type { Digest } from '../digest.ts';
-import type { Problem } from '../errors.ts';
 import type { MacAddress } from '../net/mac.ts';
-import type { BootRecord } from '../state/boots.ts';
-import type { Event, Hardware, ReportedStage } from '../state/event.ts';
-import type { EventQuery, LoggedEvent } from '../state/events.ts';
-import type { NodeDetail } from '../state/node-status.ts';
+import type { Hardware, ReportedStage } from '../state/event.ts';
 
 /** A file to send. */
 export interface ServedFile {
@@ -70,39 +66,4 @@ export interface BootService {
   ): Promise<{ readonly action: 'none' | 'reboot' } | undefined>;
   /** Told of each file that went out. */
   sent?(sent: Sent): void;
-}
-
-/** Why the site on disk is not the one that is served. */
-export interface SiteProblem {
-  /** One sentence. */
-  readonly message: string;
-  readonly problems: readonly Problem[];
-}
-
-/** What the server says of itself. */
-export interface ServerFacts {
-  readonly version: string;
-  /** Name of the site. */
-  readonly site: string;
-  /** Number of the generation of boot sets in use. */
-  readonly generation: number;
-  /** Milliseconds since the epoch. */
-  readonly startedAt: number;
-}
-
-/** What makes the console look again: something happened to a machine, or to the site on disk. */
-export type Change = { readonly kind: 'event'; readonly event: Event } | { readonly kind: 'site' };
-
-/** What the admin listener asks of the server behind it. */
-export interface AdminService {
-  facts(): ServerFacts;
-  /** Every node of the site, then spares; each sorted by name. */
-  nodes(): readonly NodeDetail[];
-  events(query: EventQuery): readonly LoggedEvent[];
-  /** Boots of that node that are kept, newest first. */
-  boots(name: string): readonly BootRecord[];
-  /** undefined while the site on disk is the one that is served. */
-  siteProblem(): SiteProblem | undefined;
-  /** Calls with each change as it happens; gives back what ends that. */
-  subscribe(listener: (change: Change) => void): () => void;
 }
