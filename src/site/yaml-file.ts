@@ -125,7 +125,9 @@ export class YamlPlace {
 
   /** The last key, as the operator would call this place. */
   get name(): string {
-    return String(this.keys.at(-1) ?? this.file);
+    const key = this.keys.at(-1);
+    if (typeof key !== 'number') return key ?? this.file;
+    return `entry ${key + 1} of ${this.keys.at(-2) ?? this.file}`;
   }
 
   /** Whether nothing is written here: `key:` and no more. */

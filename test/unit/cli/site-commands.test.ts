@@ -90,6 +90,13 @@ describe('check', () => {
     expect(code).toBe(0);
   });
 
+  test('an empty entry of a list is named by its place', async () => {
+    const text = await readFile(roleFile('web1'), 'utf8');
+    await writeFile(roleFile('web1'), `${text}tags: [front, ~]\n`);
+    const { out } = await run('check');
+    expect(out).toContain('entry 2 of tags is empty');
+  });
+
   test('a folder without a site', async () => {
     site = dir;
     const { out, code } = await run('check');
