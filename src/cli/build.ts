@@ -2,6 +2,7 @@ import { AppError, type Problem } from '../errors.ts';
 import { buildImage, type PlannedStep, previewBuild } from '../images/build-image.ts';
 import { loadImageDefinition } from '../images/load-image-definition.ts';
 import { describeStep } from '../images/plan-build.ts';
+import { renderProblems } from '../render-problems.ts';
 import { loadRoles } from '../roles/load-roles.ts';
 import { createBuildProgress } from './build-progress.ts';
 import { type RegisterCommand, say } from './command.ts';
@@ -98,11 +99,5 @@ export function hostArchitecture(): string {
 }
 
 function invalid(problems: readonly Problem[]): AppError {
-  return new AppError(
-    'invalid-site',
-    problems
-      .map((p) => `${p.file}:${p.line}: ${p.path ? `${p.path}: ` : ''}${p.message}`)
-      .join('\n'),
-    problems[0]?.hint ?? '',
-  );
+  return new AppError('invalid-site', renderProblems(problems));
 }

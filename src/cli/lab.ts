@@ -30,6 +30,7 @@ import { planNetwork } from '../lab/network-plan.ts';
 import type { Accelerator } from '../lab/qemu-args.ts';
 import { runSupervisor, startSupervisor, supervisorLog } from '../lab/supervisor.ts';
 import { defaultMemory, planGuests } from '../lab/vm-spec.ts';
+import { renderProblems } from '../render-problems.ts';
 import { loadSite } from '../site/load-site.ts';
 import { createBuildProgress } from './build-progress.ts';
 import { type GlobalOptions, type RegisterCommand, say } from './command.ts';
@@ -168,7 +169,7 @@ async function planLab(
   if (!loaded.ok) {
     throw new AppError(
       'invalid-site',
-      loaded.problems.map((p) => `${p.file}:${p.line}: ${p.message} (${p.hint})`).join('\n'),
+      renderProblems(loaded.problems),
       `edit it in ${folder.site}`,
     );
   }

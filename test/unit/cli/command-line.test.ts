@@ -76,3 +76,11 @@ test('lab up refuses an unknown accelerator before it builds an image', async ()
   expect(err).toContain('--accel xen is unknown');
   expect({ out, code }).toEqual({ out: '', code: 2 });
 });
+
+test('an image that is not there, and what there is, as check would say it', async () => {
+  const { out, err, code } = await runRolecall(['--site', site, 'build', '--plan', 'univresal']);
+  expect(err).toMatch(
+    /^rolecall: \S*images\/univresal.yaml: there is no image univresal\n +the shipped one/,
+  );
+  expect({ out, code }).toEqual({ out: '', code: 2 });
+});
