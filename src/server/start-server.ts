@@ -14,6 +14,7 @@ import { watchSite } from '../site/watch-site.ts';
 import { openState } from '../state/state.ts';
 import { createAdminService } from './admin-service.ts';
 import { createBootService } from './boot-service.ts';
+import { checkPorts, type Listening } from './check-ports.ts';
 import { prepareGeneration, refusals } from './generation.ts';
 import { openJournal } from './journal.ts';
 import { createLoaderSightings } from './loader-sightings.ts';
@@ -61,11 +62,14 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const prepare = (fleet: Fleet, number: number) =>
       prepareGeneration({ number, fleet, images, overlays: state.overlays });
     const first = await prepare(loaded.value, 1);
-    const problems = [
-      ...(await checkHost(loaded.value.site)),
-      ...(await checkImages(first, images)),
-    ];
+    const hostProblems = await checkHost(loaded.value.site);
     const address = servedNetworks(loaded.value.site)[0]?.server;
+    const problems = [
+      ...hostProblems,
+      ...(await checkImages(first, images)),
+      // An address that this machine does not have is already said.
+      ...(hostProblems.length === 0 && address ? await checkPorts(placesOf(address, options)) : []),
+    ];
     if (problems.length > 0 || !address) {
       throw cannotStart('the boot server cannot start', problems, 'cannot-start');
     }
@@ -155,6 +159,17 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 function unreadable(error: unknown): Result<Fleet> {
   const message = error instanceof Error ? error.message : String(error);
   return { ok: false, problems: [problemOf(message, '')] };
+}
+
+function placesOf(address: string, { ports, admin }: ServerOptions): readonly Listening[] {
+  return [
+    { what: 'DHCP', protocol: 'udp', address, port: ports?.dhcp?.server ?? 67 },
+    { what: 'TFTP', protocol: 'udp', address, port: ports?.tftp ?? 69 },
+    { what: 'HTTP', protocol: 'tcp', address, port: ports?.http ?? 80 },
+    ...(admin
+      ? [{ what: 'the console', protocol: 'tcp', address: admin.host, port: admin.port } as const]
+      : []),
+  ];
 }
 
 function cannotStart(what: string, problems: readonly Problem[], code: string): AppError {
