@@ -71,7 +71,8 @@ async function init(dir: string, options: InitOptions): Promise<void> {
   if (dhcp === 'proxy') {
     say(`${found.name} has its address by DHCP, so another server gives addresses: dhcp: proxy`);
   }
-  say('next: read it, then rolecall node add --mac … --role …, and rolecall check');
+  const call = dir === process.cwd() ? 'rolecall' : `rolecall --site '${dir}'`;
+  say(`next: read it, then ${call} node add --mac … --role …, and ${call} check`);
 }
 
 async function refuseExisting(dir: string): Promise<void> {

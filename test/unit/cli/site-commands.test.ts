@@ -228,6 +228,7 @@ describe('init', () => {
     expect(err).toBe('');
     expect(code).toBe(0);
     expect(out).toContain('site osaka-2');
+    expect(out).toContain(`rolecall --site '${fresh}' check`);
     const text = await readFile(join(fresh, 'site.yaml'), 'utf8');
     expect(text).toContain(adminKey);
     site = fresh;
