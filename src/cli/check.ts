@@ -1,3 +1,4 @@
+import { nodeArchitecture } from '../boot/node-architecture.ts';
 import { AppError, type Problem, type Result } from '../errors.ts';
 import { openImageStore } from '../images/image-store.ts';
 import { count, renderProblems } from '../render-problems.ts';
@@ -46,7 +47,7 @@ async function imageWarnings(fleet: Fleet, state: string): Promise<readonly Prob
   const nodes = [...fleet.site.nodes.values()];
   const found: Problem[] = [];
   for (const name of new Set(nodes.map((node) => node.image))) {
-    const image = await store.resolve(name, 'amd64').catch((error) => notCompared(error));
+    const image = await store.resolve(name, nodeArchitecture).catch((error) => notCompared(error));
     if (!image) continue;
     if (image instanceof AppError) {
       found.push({ file: '', line: 0, path: '', message: image.message, hint: image.hint });

@@ -1,4 +1,5 @@
 import { loaderPath } from '../boot/boot-paths.ts';
+import { nodeArchitecture } from '../boot/node-architecture.ts';
 import { planBoot } from '../boot/plan-boot.ts';
 import { AppError } from '../errors.ts';
 import { openImageStore } from '../images/image-store.ts';
@@ -69,7 +70,7 @@ async function explain(who: string, globals: GlobalOptions): Promise<Explanation
     return { ...empty, name: '', known: 'it boots nothing', role: [], reason: plan.reason };
   }
   const { node } = plan;
-  const image = await openImageStore(globals.state).resolve(node.image, 'amd64');
+  const image = await openImageStore(globals.state).resolve(node.image, nodeArchitecture);
   const prepared = await prepareBootSet(loaded.value, node, image);
   const known =
     plan.by === 'unnamed'

@@ -1,4 +1,5 @@
 import type { ImageManifest } from '../boot/image-manifest.ts';
+import { nodeArchitecture } from '../boot/node-architecture.ts';
 import { AppError, type Problem } from '../errors.ts';
 import { openImageStore } from '../images/image-store.ts';
 import { parseMac } from '../net/mac.ts';
@@ -61,8 +62,8 @@ function findNode({ site }: Fleet, name: string): SiteNode {
 async function factsOf(state: string, node: SiteNode): Promise<ImageManifest> {
   const store = openImageStore(state);
   const image =
-    (await store.resolve(node.image, 'amd64')) ??
-    (await store.resolve(node.image, 'amd64', 'built'));
+    (await store.resolve(node.image, nodeArchitecture)) ??
+    (await store.resolve(node.image, nodeArchitecture, 'built'));
   if (image) return image.manifest;
   throw new AppError(
     'no-image',

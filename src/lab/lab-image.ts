@@ -1,3 +1,4 @@
+import { nodeArchitecture } from '../boot/node-architecture.ts';
 import { AppError } from '../errors.ts';
 import { buildImage } from '../images/build-image.ts';
 import type { BuildEvent } from '../images/execute-build.ts';
@@ -40,7 +41,7 @@ export async function ensureImage(
   }
   const { image } = await buildImage({
     definition: definition.value,
-    architecture: 'amd64',
+    architecture: nodeArchitecture,
     state,
     rolePackages: [...roles.value.values()].flatMap((role) => role.packages),
     publish: true,

@@ -1,5 +1,6 @@
 import type { BootSet } from '../boot/boot-set.ts';
 import type { Blob } from '../boot/image-manifest.ts';
+import { nodeArchitecture } from '../boot/node-architecture.ts';
 import { canonicalJson, type Digest, digestOf } from '../digest.ts';
 import type { ImageStore, StoredImage } from '../images/image-store.ts';
 import { warnings } from '../roles/check-fleet.ts';
@@ -36,9 +37,6 @@ export interface GenerationParts {
   readonly overlays: OverlayStore;
 }
 
-/** The architecture of every image there is so far. */
-const architecture = 'amd64';
-
 /** Renders and packs every node's overlay; on disk when this resolves. */
 export async function prepareGeneration(parts: GenerationParts): Promise<Generation> {
   const { fleet, images, overlays } = parts;
@@ -47,7 +45,7 @@ export async function prepareGeneration(parts: GenerationParts): Promise<Generat
     'universal',
     ...[...fleet.site.nodes.values()].map((n) => n.image),
   ])) {
-    resolved.set(name, await images.resolve(name, architecture));
+    resolved.set(name, await images.resolve(name, nodeArchitecture));
   }
   const kept = new Map<string, Promise<PreparedSet>>();
 

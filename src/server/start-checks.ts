@@ -1,3 +1,4 @@
+import { nodeArchitecture } from '../boot/node-architecture.ts';
 import type { Problem } from '../errors.ts';
 import type { ImageStore } from '../images/image-store.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
@@ -66,7 +67,7 @@ export async function checkImages(
     refused.length > 0 && refused.length === generation.sets.size
       ? refused.map((reason) => problemOf(reason, ''))
       : [];
-  const published = await images.resolve('universal', 'amd64');
+  const published = await images.resolve('universal', nodeArchitecture);
   if (!published) {
     return [
       ...problems,
