@@ -2,7 +2,7 @@ import type { Problem } from '../errors.ts';
 import { parseMac } from '../net/mac.ts';
 import { suggestion } from '../site/did-you-mean.ts';
 import type { Site, SiteNode } from '../site/site.ts';
-import { baseRole, type Fleet, mountPoints, roleNames, spareNode } from './fleet.ts';
+import { baseRole, type Fleet, roleNames, spareNode } from './fleet.ts';
 import type { ImageFacts } from './image-facts.ts';
 import { renderContents } from './render-contents.ts';
 import { renderOverlay } from './render-overlay.ts';
@@ -165,22 +165,20 @@ function strayParams(node: SiteNode, roles: Roles): readonly Problem[] {
     });
 }
 
+/** Every folder of data: no role serves or mounts volumes yet, so a volume of the site keeps nothing. */
 function dataInRam({ site, roles }: Fleet): readonly Problem[] {
-  return [...site.nodes.values()].flatMap((node) => {
-    const mounted = mountPoints(site, node);
-    return rolesHere(node, roles).flatMap((role) =>
-      Object.keys(role.data)
-        .filter((folder) => !mounted.includes(folder))
-        .map((folder) =>
-          problem(
-            node.file,
-            'role',
-            `${folder} of ${node.name} lives in RAM: a reboot loses all ${role.name} data`,
-            `give the site a volume with clients: {role: ${role.name}} and at: ${folder}`,
-          ),
+  return [...site.nodes.values()].flatMap((node) =>
+    rolesHere(node, roles).flatMap((role) =>
+      Object.keys(role.data).map((folder) =>
+        problem(
+          node.file,
+          'role',
+          `${folder} of ${node.name} lives in RAM: a reboot loses all ${role.name} data`,
+          'copy what must outlive a reboot to another machine; volumes are not mounted yet',
         ),
-    );
-  });
+      ),
+    ),
+  );
 }
 
 function unusedRoleParams({ site, roles }: Fleet): readonly Problem[] {

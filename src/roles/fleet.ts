@@ -1,4 +1,4 @@
-import { type Site, type SiteNode, selectNodes } from '../site/site.ts';
+import type { Site, SiteNode } from '../site/site.ts';
 import type { Role } from './role.ts';
 import type { SiteTexts } from './template-context.ts';
 
@@ -24,13 +24,6 @@ export function roleNames(node: SiteNode): readonly string[] {
 /** The node's roles, `base` first; those that the fleet lacks are left out. */
 export function rolesOf(fleet: Fleet, node: SiteNode): readonly Role[] {
   return roleNames(node).flatMap((name) => fleet.roles.get(name) ?? []);
-}
-
-/** Where the node, as a client, has volumes of the site. */
-export function mountPoints(site: Site, node: SiteNode): readonly string[] {
-  return [...site.volumes.values()]
-    .filter((volume) => selectNodes(site, volume.clients).includes(node.name))
-    .map((volume) => volume.at);
 }
 
 /** The name of a role's own file in messages: relative to the site where the role is the site's. */

@@ -3,7 +3,7 @@ import type { Problem } from '../errors.ts';
 import { suggestion } from '../site/did-you-mean.ts';
 import type { SiteNode } from '../site/site.ts';
 import { enableUnits } from './enable-units.ts';
-import { type Fleet, mountPoints, roleFileName, roleNames } from './fleet.ts';
+import { type Fleet, roleFileName, roleNames } from './fleet.ts';
 import type { ImageFacts, UnitInstall } from './image-facts.ts';
 import { type OverlayFile, rootFile, rootLink } from './overlay-file.ts';
 import { resolveOwnership } from './ownership.ts';
@@ -60,7 +60,7 @@ export function renderOverlay({ fleet, node, facts }: RenderInput): RenderedOver
     ...renderModules(roles),
     ...roles.flatMap(renderSysctls),
     ...renderRemove(roles),
-    ...renderDataFolders(fleet, node, contents, facts, problems),
+    ...renderDataFolders(contents, facts, problems),
     ...renderEnabled(node, roles, own, facts, problems),
   ];
   const files = joinFiles(own, made, node, problems);
@@ -160,22 +160,17 @@ function renderRemove(roles: readonly Role[]): readonly OverlayFile[] {
 }
 
 function renderDataFolders(
-  fleet: Fleet,
-  node: SiteNode,
   { roles, memory }: RenderedContents,
   facts: ImageFacts,
   problems: Problem[],
 ): readonly OverlayFile[] {
-  const onVolumes = mountPoints(fleet.site, node);
   const folders = roles.flatMap((role) =>
-    Object.entries(role.data)
-      .filter(([path]) => !onVolumes.includes(path))
-      .map(([path, folder]) => ({
-        path,
-        memory: memory.get(memoryKey(role, path)) ?? 0,
-        mode: folder.mode ?? '0755',
-        ...ownerOf(folder, role, `data.${path}`, facts, problems),
-      })),
+    Object.entries(role.data).map(([path, folder]) => ({
+      path,
+      memory: memory.get(memoryKey(role, path)) ?? 0,
+      mode: folder.mode ?? '0755',
+      ...ownerOf(folder, role, `data.${path}`, facts, problems),
+    })),
   );
   return renderFstab(folders);
 }

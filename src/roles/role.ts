@@ -24,7 +24,7 @@ export interface Role {
   readonly tree: readonly RoleFile[];
   /** Paths of the image to delete on the node. */
   readonly remove: readonly string[];
-  /** Folders whose content shall outlive a boot; one without a volume lives in RAM, and `check` warns. */
+  /** Folders whose content shall outlive a boot; until volumes are mounted each lives in RAM, and `check` warns. */
   readonly data: Readonly<Record<string, DataFolder>>;
   /** Shell command, run on the node, that uses the service as a client would; exit 0 is ready. */
   readonly ready: string;
@@ -59,7 +59,7 @@ export interface ReloadRule {
   readonly action: 'reload' | 'restart';
 }
 
-/** A folder of data; where no volume is mounted on it, a tmpfs of its own is. */
+/** A folder of data: a tmpfs of its own. */
 export interface DataFolder {
   /** MiB of RAM that it may take, as a template. */
   readonly memory: string;

@@ -208,6 +208,15 @@ describe('warnings', () => {
     ]);
   });
 
+  test('mailboxes in RAM, also where the site has a volume, since nothing mounts one', async () => {
+    const edges = join(import.meta.dirname, '../../golden/overlay/edges/site');
+    const fleet = await loadFleet(edges);
+    if (!fleet.ok) throw new Error(JSON.stringify(fleet.problems));
+    expect(warnings(fleet.value).map((w) => w.message)).toContain(
+      '/srv/mail of both lives in RAM: a reboot loses all mail data',
+    );
+  });
+
   test('a mail domain without a node', async () => {
     await edit('nodes/web2.yaml', 'role: mail', 'role: web');
     expect(warnings(await good()).map((w) => w.message)).toEqual([
