@@ -18,8 +18,12 @@ const program = new Command('rolecall')
   .description(
     'One image for every server. A small role file says what each machine is;\nat power-on it asks the network, and becomes it.',
   )
-  .option('--site <dir>', 'the site folder', process.env.ROLECALL_SITE ?? '.')
-  .option('--state <dir>', "the server's own folder", defaultState())
+  .option(
+    '--site <dir>',
+    'the site folder; ROLECALL_SITE says it too',
+    process.env.ROLECALL_SITE ?? '.',
+  )
+  .option('--state <dir>', "the server's own folder; ROLECALL_STATE says it too", defaultState())
   .option('--json', 'print JSON for other programs')
   .version(readVersion(), '--version', 'print the version')
   .configureHelp({ showGlobalOptions: true })

@@ -45,7 +45,10 @@ export function renderNewSite(site: NewSite): string {
           '    ',
           'gateway: …  no default route was found; without one, nodes reach this network only',
         ],
-    [`    dhcp: ${site.dhcp}`, 'server | proxy (another DHCP server gives the addresses) | off'],
+    [
+      `    dhcp: ${site.dhcp}`,
+      'server | off; proxy (another DHCP server gives the addresses) is not served yet',
+    ],
     ...dhcpAdvice(site.dhcp),
     ...(pool ? [[`    pool: ${pool}`, 'for machines that no role file names'] as const] : []),
     ['', ''],
