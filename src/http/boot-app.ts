@@ -134,9 +134,11 @@ export function createBootApp(service: BootService, options: BootOptions = {}): 
     file: { path: string; size: number },
     etag?: string,
   ): Promise<void> {
+    // Afterwards the connection may be closed, and its address forgotten.
+    const from = clientAddress(request);
     const outcome = await sendFile(request, response, file, etag ? { etag } : {});
     if (outcome.bytes > 0) {
-      const sent = { what, name, ...outcome, from: clientAddress(request) };
+      const sent = { what, name, ...outcome, from };
       metrics?.sent(sent);
       service.sent?.(sent);
     }
