@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { connect } from 'node:net';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
@@ -34,6 +33,7 @@ import { renderProblems } from '../render-problems.ts';
 import { loadSite } from '../site/load-site.ts';
 import { createBuildProgress } from './build-progress.ts';
 import { type GlobalOptions, type RegisterCommand, say } from './command.ts';
+import { showConsole } from './lab-console.ts';
 import { renderTable } from './table.ts';
 
 interface UpOptions {
@@ -74,7 +74,7 @@ export const register: RegisterCommand = (program, globals) => {
     .description(
       'the serial console of a machine; Ctrl-] leaves; prints the log where not a terminal',
     )
-    .action((node: string) => openConsole(globals(), node));
+    .action((node: string) => showConsole(labFolder(rootOf(globals())), node));
   addGuestVerb(lab, globals, 'reboot', 'press the reset button of a machine');
   addGuestVerb(lab, globals, 'kill', 'pull the plug of a machine');
   addGuestVerb(lab, globals, 'start', 'switch a machine on');
@@ -293,55 +293,6 @@ async function status(globals: GlobalOptions): Promise<void> {
     ),
   );
   if (report.problem) say(report.problem);
-}
-
-async function openConsole(globals: GlobalOptions, node: string): Promise<void> {
-  const folder = labFolder(rootOf(globals));
-  const report = await readReport(folder.root);
-  const row = report.rows.find((r) => r.name === node);
-  const guest = report.guests.find(
-    (g) => g.name === node || g.nics.some((nic) => row?.mac.includes(nic.mac)),
-  );
-  if (!guest) {
-    throw new AppError(
-      'lab-unknown-guest',
-      `the lab has no guest ${node}`,
-      `its machines are ${report.rows.map((r) => r.name).join(', ')}`,
-    );
-  }
-  const log = await readFile(join(folder.guest(guest.name), 'console.log'), 'utf8');
-  if (!process.stdin.isTTY || !process.stdout.isTTY) {
-    process.stdout.write(log);
-    return;
-  }
-  process.stdout.write(`${log.split('\n').slice(-20).join('\n')}`);
-  await joinTerminal(join(folder.guest(guest.name), 'console.sock'));
-}
-
-/** Joins the terminal to a serial console until Ctrl-] or the guest's end. */
-function joinTerminal(socketPath: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(socketPath);
-    const leave = () => {
-      process.stdin.setRawMode(false);
-      process.stdin.pause();
-      socket.destroy();
-      say('');
-      resolve();
-    };
-    socket.once('connect', () => {
-      process.stdin.setRawMode(true);
-      process.stdin.on('data', (bytes: Buffer) => {
-        if (bytes.includes(0x1d)) leave();
-        else socket.write(bytes);
-      });
-      socket.pipe(process.stdout, { end: false });
-      socket.once('close', leave);
-    });
-    socket.once('error', (error) =>
-      reject(new AppError('lab-console', `the console does not answer: ${error.message}`)),
-    );
-  });
 }
 
 /** How this program can be called again from where the operator stands. */
