@@ -45,7 +45,7 @@ export const register: RegisterCommand = (program, globals) => {
 
 async function init(dir: string, options: InitOptions): Promise<void> {
   await refuseExisting(dir);
-  const found = chooseInterface(listInterfaces(), options.interface);
+  const found = chooseInterface(listInterfaces(), options.interface, dir);
   const name = options.name ?? nameFrom(dir);
   const admin = await readAdminKey(options.admin);
   const gateway = await gatewayOf(found);
@@ -109,7 +109,11 @@ function subnetOf(address: Ipv4, mask: Ipv4): Cidr {
   return { base: ipv4FromNumber((ipv4ToNumber(address) & bits) >>> 0), prefix };
 }
 
-function chooseInterface(all: readonly Interface[], wanted: string | undefined): Interface {
+function chooseInterface(
+  all: readonly Interface[],
+  wanted: string | undefined,
+  dir: string,
+): Interface {
   const found = all.find((one) => one.name === wanted);
   if (found) return found;
   const rows = all.map((one) => [one.name, one.address, formatCidr(one.subnet)]);
@@ -120,7 +124,7 @@ function chooseInterface(all: readonly Interface[], wanted: string | undefined):
       ? 'which interface leads to the machines that are to netboot?'
       : `${wanted} is no interface with an IPv4 address`,
     rows.length > 0
-      ? `${table}\n\nrolecall init --interface ${rows[0]?.[0]}`
+      ? `${table}\n\nrolecall init '${dir}' --interface ${rows[0]?.[0]}`
       : 'no interface has an IPv4 address: give one an address first',
   );
 }

@@ -30,10 +30,16 @@ export const register: RegisterCommand = (program, globals) => {
 };
 
 function parseListen(text: string): { host: string; port: number } {
-  const found = /^(.+):(\d{1,5})$/.exec(text);
-  const port = Number(found?.[2]);
-  if (!found?.[1] || port > 65535) {
-    throw new AppError('usage', `--admin ${text} is no address:port`, '--admin 127.0.0.1:8470');
+  // An IPv6 address stands in brackets (RFC 3986 §3.2.2).
+  const found = /^(?:\[(.+)\]|([^[\]:]+)):(\d{1,5})$/.exec(text);
+  const host = found?.[1] ?? found?.[2];
+  const port = Number(found?.[3]);
+  if (host === undefined || port > 65535) {
+    throw new AppError(
+      'usage',
+      `--admin ${text} is no address:port`,
+      '--admin 127.0.0.1:8470 or --admin [::1]:8470',
+    );
   }
-  return { host: found[1], port };
+  return { host, port };
 }

@@ -1,8 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-/** Puts `content` at `path` whole or not at all: written aside, fsynced, renamed, folder fsynced. */
+/**
+ * Puts `content` at `path` whole or not at all: written aside, fsynced, renamed, folder fsynced.
+ * A file that it replaces hands on its mode, and its owner where this user may give that.
+ */
 export async function writeDurably(path: string, content: string | Uint8Array): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   const aside = `${path}.${randomBytes(6).toString('hex')}.tmp`;
@@ -10,6 +13,7 @@ export async function writeDurably(path: string, content: string | Uint8Array): 
     const file = await open(aside, 'wx', 0o644);
     try {
       await file.writeFile(content);
+      await inherit(file, path);
       await file.sync();
     } finally {
       await file.close();
@@ -20,6 +24,19 @@ export async function writeDurably(path: string, content: string | Uint8Array): 
     throw error;
   }
   await syncFolder(dirname(path));
+}
+
+/** A role file that only the server's group may read must not become everybody's by an edit. */
+async function inherit(file: FileHandle, replaced: string): Promise<void> {
+  const old = await stat(replaced).catch(() => undefined);
+  if (!old?.isFile()) return;
+  const own = await file.stat();
+  if (own.uid !== old.uid || own.gid !== old.gid) {
+    await file.chown(old.uid, old.gid).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPERM') throw error;
+    });
+  }
+  await file.chmod(old.mode & 0o7777);
 }
 
 /** Brings the names in a folder to the disk. */

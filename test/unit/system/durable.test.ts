@@ -1,6 +1,16 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import {
+  chmod,
+  chown,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -25,6 +35,18 @@ it('a durable file that cannot be put there leaves the old one and nothing besid
   await mkdir(join(folder, 'file/in-the-way'), { recursive: true });
   await expect(writeDurably(join(folder, 'file'), 'x')).rejects.toThrow();
   expect(await readdir(folder)).toEqual(['file']);
+});
+
+it('a durable file keeps mode and owner of the one that it replaces', async () => {
+  const path = join(folder, 'file');
+  await writeFile(path, 'one');
+  await chmod(path, 0o640);
+  const isRoot = process.getuid?.() === 0;
+  if (isRoot) await chown(path, 0, 1);
+  await writeDurably(path, 'two');
+  const { mode, gid } = await stat(path);
+  expect((mode & 0o7777).toString(8)).toBe('640');
+  expect(gid).toBe(isRoot ? 1 : process.getgid?.());
 });
 
 it('a lock is held once, and again when it was released', async () => {
