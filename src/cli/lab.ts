@@ -202,7 +202,7 @@ async function planLab(
     network: planNetwork(site, budget.fit),
     guests: budget.fit,
     accelerator: choice.accelerator,
-    ...(image.rom === undefined ? {} : { rom: image.rom }),
+    roms: image.roms,
     ports: 'known',
   };
 }

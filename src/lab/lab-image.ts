@@ -5,18 +5,22 @@ import type { BuildEvent } from '../images/execute-build.ts';
 import { openImageStore } from '../images/image-store.ts';
 import { loadImageDefinition } from '../images/load-image-definition.ts';
 import { loadRoles } from '../roles/load-roles.ts';
+import type { Roms } from './vm.ts';
 
 /** Files of the published image that the lab itself needs; absolute. */
 export interface LabImage {
   /** Its digest. */
   readonly image: string;
   readonly kernel: string;
-  /** iPXE as a network card's ROM; undefined where the image brings none. */
-  readonly rom?: string;
+  /** iPXE as a network card's ROM, as far as the image brings it. */
+  readonly roms: Roms;
 }
 
-/** Name, among the image's loaders, of the ROM that BIOS guests' network cards get. */
-const labRom = 'lab/pxe-virtio.rom';
+/** Names, among the image's loaders, of the ROMs that BIOS guests' network cards get. */
+const labRoms = {
+  'virtio-net-pci': 'lab/pxe-virtio.rom',
+  e1000: 'lab/pxe-e1000.rom',
+} satisfies Roms;
 
 /**
  * The image `universal` for this site, built and published in the state folder where it is not yet.
@@ -51,10 +55,14 @@ export async function ensureImage(
   });
   const store = openImageStore(state);
   const { kernel, loaders } = image.manifest;
-  const rom = loaders[labRom];
   return {
     image: image.digest,
     kernel: store.blobPath(kernel.digest),
-    ...(rom === undefined ? {} : { rom: store.blobPath(rom.digest) }),
+    roms: Object.fromEntries(
+      Object.entries(labRoms).flatMap(([card, name]) => {
+        const rom = loaders[name];
+        return rom ? [[card, store.blobPath(rom.digest)]] : [];
+      }),
+    ),
   };
 }

@@ -10,7 +10,7 @@ import { type LabNetwork, startNetwork } from './network.ts';
 import type { NetworkPlan } from './network-plan.ts';
 import type { Accelerator } from './qemu-args.ts';
 import { connectThroughRelay, type Forward, startForward } from './relay.ts';
-import { type RunningVm, startVm } from './vm.ts';
+import { type Roms, type RunningVm, startVm } from './vm.ts';
 import type { VmSpec } from './vm-spec.ts';
 
 /** All that a lab is made from; plain data, so that it can be handed to another process. */
@@ -18,8 +18,7 @@ export interface LabPlan {
   readonly network: NetworkPlan;
   readonly guests: readonly VmSpec[];
   readonly accelerator: Accelerator;
-  /** Network card ROM of BIOS guests; QEMU's own where absent. */
-  readonly rom?: string;
+  readonly roms: Roms;
   /** Whether the host's ports are the ones of host-ports.ts, or any that are free. */
   readonly ports: 'known' | 'free';
 }
@@ -88,7 +87,7 @@ export async function startLab(
       network,
       taps: plan.network.taps.filter((tap) => tap.guest === name).map((tap) => tap.name),
       accelerator: plan.accelerator,
-      ...(plan.rom === undefined ? {} : { rom: plan.rom }),
+      roms: plan.roms,
       folder: folder.guest(name),
     });
     running.set(name, vm);

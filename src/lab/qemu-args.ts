@@ -11,7 +11,7 @@ export interface VmPaths {
   readonly console: string;
   /** What the serial console ever said, appended. */
   readonly consoleLog: string;
-  /** Our own network card ROM for BIOS guests; QEMU's where absent. */
+  /** Network card ROM of a BIOS guest; QEMU's where absent. */
   readonly rom?: string;
   /** UEFI code, read only; needed by UEFI guests. */
   readonly ovmfCode?: string;
@@ -35,8 +35,9 @@ export function renderQemuArgs(
     ...['-display', 'none'],
     // Without graphics SeaBIOS says on the serial console what it and the network card's ROM do.
     // No controller either for the disks that it has not.
-    ...['-machine', 'q35,graphics=off,sata=off,smbus=off'],
-    ...processor(accelerator),
+    // Secure Boot's variables are safe from the kernel only behind system management mode.
+    ...['-machine', `q35,graphics=off,sata=off,smbus=off${spec.secureBoot ? ',smm=on' : ''}`],
+    ...processor(spec, accelerator),
     ...['-smp', String(spec.cpus)],
     ...['-m', String(spec.memory)],
     ...['-uuid', spec.uuid],
@@ -62,26 +63,30 @@ function literal(text: string): string {
   return text.replaceAll(',', ',,');
 }
 
-function processor(accelerator: Accelerator): readonly string[] {
+function processor(spec: VmSpec, accelerator: Accelerator): readonly string[] {
   return accelerator === 'kvm'
     ? ['-accel', 'kvm', '-cpu', 'host']
     : // The default translation buffer is 1 GiB for each guest; a quarter costs no measurable time.
-      // `max` has features that are dear to translate; qemu64 boots a Debian kernel 2.5 s faster.
-      ['-accel', 'tcg,thread=multi,tb-size=256', '-cpu', 'qemu64'];
+      // `max` has features that are dear to translate; qemu64 boots a Debian kernel 2.5 s faster,
+      // but OVMF with system management mode came up under `max` alone.
+      ['-accel', 'tcg,thread=multi,tb-size=256', '-cpu', spec.secureBoot ? 'max' : 'qemu64'];
 }
 
 function firmware(spec: VmSpec, paths: VmPaths): readonly string[] {
-  return spec.firmware === 'uefi'
-    ? [
-        ...[
-          '-drive',
-          `if=pflash,unit=0,format=raw,readonly=on,file=${literal(paths.ovmfCode ?? '')}`,
-        ],
-        ...['-drive', `if=pflash,unit=1,format=raw,file=${literal(paths.ovmfVars ?? '')}`],
-      ]
-    : // SeaBIOS stops for good when the network gave it nothing; a server in a rack tries again.
-      ['-boot', 'order=n,reboot-timeout=3000'];
+  if (spec.firmware === 'bios') {
+    // SeaBIOS stops for good when the network gave it nothing; a server in a rack tries again.
+    return ['-boot', 'order=n,reboot-timeout=3000'];
+  }
+  return [
+    ...['-drive', `if=pflash,unit=0,format=raw,readonly=on,file=${literal(paths.ovmfCode ?? '')}`],
+    ...['-drive', `if=pflash,unit=1,format=raw,file=${literal(paths.ovmfVars ?? '')}`],
+    ...(spec.secureBoot ? ['-global', 'driver=cfi.pflash01,property=secure,value=on'] : []),
+    ...(spec.bootBy === 'http' ? ['-fw_cfg', withoutPxe] : []),
+  ];
 }
+
+/** A switch in OVMF's setup, so to speak: it then offers HTTP Boot alone. */
+export const withoutPxe = 'name=opt/org.tianocore/IPv4PXESupport,string=n';
 
 function networkCard(
   spec: VmSpec,
@@ -92,7 +97,8 @@ function networkCard(
 ): readonly string[] {
   const device = [spec.nicModel, `netdev=net${index}`, `mac=${nic.mac}`];
   // Newer iPXE ROMs carry the PCI id of virtio 1.0 (1af4:1041) only, and SeaBIOS compares it.
-  if (spec.nicModel === 'virtio-net-pci') device.push('disable-legacy=on');
+  // Older ones know 1af4:1000 alone, and QEMU comes with ROMs of its own age.
+  if (spec.nicModel === 'virtio-net-pci' && spec.rom === 'image') device.push('disable-legacy=on');
   if (index === 0 && spec.firmware === 'uefi') device.push('bootindex=1');
   // A card without a ROM leaves UEFI to its own network stack, as most servers' firmware has one.
   if (spec.firmware === 'uefi' || index > 0) device.push('romfile=');

@@ -14,7 +14,7 @@ import { labFolder, prepareLabSite, prepareLabState } from './lab-folder.ts';
 import { ensureImage } from './lab-image.ts';
 import { planNetwork } from './network-plan.ts';
 import { connectThroughRelay, startForward } from './relay.ts';
-import { defaultMemory, planGuests } from './vm-spec.ts';
+import { defaultMemory, type GuestHardware, planGuests } from './vm-spec.ts';
 
 /** What a scenario wants to start with. */
 export interface ScenarioOptions {
@@ -32,6 +32,8 @@ export interface ScenarioOptions {
   readonly spares?: number;
   /** Names of guests with UEFI firmware; none where absent. */
   readonly uefi?: readonly string[];
+  /** Hardware other than the usual, by name of the guest. */
+  readonly hardware?: Readonly<Record<string, GuestHardware>>;
   /** MiB of each guest. */
   readonly memory?: number;
   /** Where folders of scenarios that failed are kept; they go with the scenario where absent. */
@@ -104,6 +106,7 @@ export async function withLab<T>(
     const guests = planGuests(loaded.value, {
       spares: options.spares ?? 0,
       uefi: options.uefi ?? [],
+      hardware: options.hardware ?? {},
       memory: options.memory ?? defaultMemory,
       ...(options.only ? { only: options.only } : {}),
     });
@@ -114,7 +117,7 @@ export async function withLab<T>(
         network: planNetwork(loaded.value, guests),
         guests,
         accelerator,
-        ...(image.rom === undefined ? {} : { rom: image.rom }),
+        roms: image.roms,
         ports: 'free',
       },
       () => {},

@@ -12,17 +12,25 @@ export interface VmNic {
   readonly network: string;
 }
 
+/** QEMU's device name of a network card. */
+export type NicModel = 'virtio-net-pci' | 'e1000' | 'e1000e';
+
 /** The hardware of one guest: what a person would order, nothing of what it will become. */
 export interface VmSpec {
   /** Name in the lab: the node's, or `spare-<digits of the MAC>`. */
   readonly name: string;
   readonly firmware: 'bios' | 'uefi';
+  /** How UEFI firmware asks the network; `http` knows no PXE. */
+  readonly bootBy: 'pxe' | 'http';
+  /** Whether UEFI firmware starts only what Microsoft's keys vouch for. */
+  readonly secureBoot: boolean;
   /** MiB. */
   readonly memory: number;
   /** Virtual CPUs. */
   readonly cpus: number;
-  /** QEMU's device name of the network cards. */
-  readonly nicModel: 'virtio-net-pci' | 'e1000' | 'e1000e';
+  readonly nicModel: NicModel;
+  /** Whose ROM a BIOS guest's first card has: the image's (an iPXE of the suite), or that of the host's QEMU. */
+  readonly rom: 'image' | 'host';
   /** The first one is the one to boot by. */
   readonly nics: readonly VmNic[];
   /** Lower case with dashes; what the firmware tells DHCP in option 97. */
@@ -31,6 +39,11 @@ export interface VmSpec {
   readonly serial: string;
 }
 
+/** What may be ordered for a guest in place of the usual; `secureBoot` means UEFI. */
+export type GuestHardware = Partial<
+  Pick<VmSpec, 'firmware' | 'bootBy' | 'secureBoot' | 'nicModel' | 'rom'>
+>;
+
 export interface GuestWishes {
   /** Names of nodes and spares to start; all where absent. */
   readonly only?: readonly string[];
@@ -38,6 +51,8 @@ export interface GuestWishes {
   readonly spares: number;
   /** Names with UEFI firmware; every second guest where absent. */
   readonly uefi?: readonly string[];
+  /** By name of the guest. */
+  readonly hardware?: Readonly<Record<string, GuestHardware>>;
   /** MiB of each guest. */
   readonly memory: number;
 }
@@ -72,9 +87,9 @@ export function planGuests(site: Site, wishes: GuestWishes): readonly VmSpec[] {
       return { name: spareName(mac), nics: [{ mac, network: boot.name }] };
     }),
   ];
-  const unknown = [...(wishes.only ?? []), ...(wishes.uefi ?? [])].filter(
-    (name) => !candidates.some((c) => c.name === name),
-  );
+  const hardware = wishes.hardware ?? {};
+  const named = [...(wishes.only ?? []), ...(wishes.uefi ?? []), ...Object.keys(hardware)];
+  const unknown = named.filter((name) => !candidates.some((c) => c.name === name));
   if (unknown.length > 0) {
     throw new AppError(
       'lab-unknown-guest',
@@ -88,11 +103,15 @@ export function planGuests(site: Site, wishes: GuestWishes): readonly VmSpec[] {
       const uefi = wishes.uefi ? wishes.uefi.includes(name) : index % 2 === 1;
       return {
         name,
-        firmware: uefi ? 'uefi' : 'bios',
+        firmware: uefi || hardware[name]?.secureBoot ? 'uefi' : 'bios',
+        bootBy: 'pxe',
+        secureBoot: false,
         memory: wishes.memory,
         // Under TCG with two, one kernel in some twenty boots has ended in "Fatal exception in interrupt".
         cpus: 1,
         nicModel: 'virtio-net-pci',
+        rom: 'image',
+        ...hardware[name],
         nics,
         uuid: node?.id.uuid ?? uuidOf(name),
         serial: node?.id.serial ?? `LAB-${name.toUpperCase()}`,

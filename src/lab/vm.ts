@@ -6,7 +6,7 @@ import { startProgram } from '../system/start-program.ts';
 import type { LabNetwork } from './network.ts';
 import { type Accelerator, renderQemuArgs, type VmPaths } from './qemu-args.ts';
 import { type QmpCommand, runQmp } from './qmp.ts';
-import type { VmSpec } from './vm-spec.ts';
+import type { NicModel, VmSpec } from './vm-spec.ts';
 
 /** A guest that is switched on. */
 export interface RunningVm {
@@ -20,31 +20,40 @@ export interface RunningVm {
   kill(): Promise<void>;
 }
 
+/** The image's network card ROMs by card. */
+export type Roms = Readonly<Partial<Record<NicModel, string>>>;
+
 export interface VmSetting {
   readonly network: LabNetwork;
   /** Names of the taps of the guest's cards, in order. */
   readonly taps: readonly string[];
   readonly accelerator: Accelerator;
-  /** Network card ROM for BIOS guests; QEMU's own where absent. */
-  readonly rom?: string;
+  readonly roms: Roms;
   /** The guest's folder, made where it is not there. */
   readonly folder: string;
 }
 
-/** Where Debian's ovmf package puts the firmware: 4 MiB flash, Secure Boot off. */
-const ovmf = {
-  code: '/usr/share/OVMF/OVMF_CODE_4M.fd',
-  vars: '/usr/share/OVMF/OVMF_VARS_4M.fd',
-};
+/** Where Debian's ovmf package puts the firmware, with 4 MiB of flash. */
+function ovmf({ secureBoot }: VmSpec) {
+  // The variables of `.ms` hold Microsoft's keys and have Secure Boot switched on.
+  const kind = secureBoot ? '.ms' : '';
+  return {
+    code: `/usr/share/OVMF/OVMF_CODE_4M${kind}.fd`,
+    vars: `/usr/share/OVMF/OVMF_VARS_4M${kind}.fd`,
+  };
+}
 
 /** Paths in the guest's folder. */
-export function vmPaths(folder: string, spec: VmSpec, rom?: string): VmPaths {
+export function vmPaths(folder: string, spec: VmSpec, roms: Roms): VmPaths {
+  const rom = spec.rom === 'image' ? roms[spec.nicModel] : undefined;
   return {
     qmp: join(folder, 'qmp.sock'),
     console: join(folder, 'console.sock'),
     consoleLog: join(folder, 'console.log'),
     ...(rom === undefined ? {} : { rom }),
-    ...(spec.firmware === 'uefi' ? { ovmfCode: ovmf.code, ovmfVars: join(folder, 'vars.fd') } : {}),
+    ...(spec.firmware === 'uefi'
+      ? { ovmfCode: ovmf(spec).code, ovmfVars: join(folder, 'vars.fd') }
+      : {}),
   };
 }
 
@@ -52,12 +61,13 @@ export function vmPaths(folder: string, spec: VmSpec, rom?: string): VmPaths {
 export async function startVm(spec: VmSpec, setting: VmSetting): Promise<RunningVm> {
   const { folder, network } = setting;
   await mkdir(folder, { recursive: true });
-  const paths = vmPaths(folder, spec, setting.rom);
+  const paths = vmPaths(folder, spec, setting.roms);
   if (paths.ovmfVars !== undefined) {
-    if (!existsSync(ovmf.code)) {
-      throw new AppError('lab-no-ovmf', 'no UEFI firmware for guests', 'apt-get install ovmf');
+    const { code, vars } = ovmf(spec);
+    if (!existsSync(code)) {
+      throw new AppError('lab-no-ovmf', `no UEFI firmware ${code}`, 'apt-get install ovmf');
     }
-    await copyFile(ovmf.vars, paths.ovmfVars);
+    await copyFile(vars, paths.ovmfVars);
   }
   for (const file of [paths.qmp, paths.console, paths.consoleLog]) await rm(file, { force: true });
   const args = renderQemuArgs(spec, paths, setting.taps, setting.accelerator);

@@ -22,6 +22,7 @@ for (const guest of guests) {
     network,
     taps,
     accelerator: 'tcg',
+    roms: {},
     folder: join(folder, guest.name),
   });
   pids.push(vm.pid);

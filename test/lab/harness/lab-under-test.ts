@@ -2,6 +2,7 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { expect } from 'vitest';
 import { labFolder } from '../../../src/lab/lab-folder.ts';
+import { withoutPxe } from '../../../src/lab/qemu-args.ts';
 import { type Scenario, type ScenarioOptions, withLab } from '../../../src/lab/scenario.ts';
 import { runProgram } from '../../../src/system/run-program.ts';
 import { commandLine, until } from './processes.ts';
@@ -41,10 +42,13 @@ async function expectBareMachine(scenario: Scenario, guest: string): Promise<voi
   await until(`${guest} is QEMU`, 20, () => commandLine(pid)[0]?.includes('qemu-system') === true);
   const args = commandLine(pid);
   expect(args).toContain('-nodefaults');
-  for (const flag of ['-kernel', '-initrd', '-append', '-hda', '-cdrom', '-blockdev', '-fw_cfg']) {
+  for (const flag of ['-kernel', '-initrd', '-append', '-hda', '-cdrom', '-blockdev']) {
     expect(args).not.toContain(flag);
   }
-  const drives = args.filter((_, i) => args[i - 1] === '-drive');
+  const values = (flag: string) => args.filter((_, i) => args[i - 1] === flag);
+  // The one word that firmware may be given: to leave PXE out.
+  for (const config of values('-fw_cfg')) expect(config).toBe(withoutPxe);
+  const drives = values('-drive');
   for (const drive of drives) expect(drive).toMatch(/^if=pflash,/);
 }
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { planNetwork } from '../../../src/lab/network-plan.ts';
 import { type Accelerator, renderQemuArgs } from '../../../src/lab/qemu-args.ts';
 import { vmPaths } from '../../../src/lab/vm.ts';
-import { planGuests } from '../../../src/lab/vm-spec.ts';
+import { type GuestHardware, planGuests } from '../../../src/lab/vm-spec.ts';
 import { loadSite } from '../../../src/site/load-site.ts';
 
 const loaded = await loadSite(new URL('../../../examples/lab', import.meta.url).pathname);
@@ -20,7 +20,7 @@ const cases = (['kvm', 'tcg'] satisfies Accelerator[]).flatMap((accelerator) =>
         accelerator,
         args: renderQemuArgs(
           guest,
-          vmPaths('/lab/guest', guest, rom),
+          vmPaths('/lab/guest', guest, rom ? { 'virtio-net-pci': rom } : {}),
           taps.filter((tap) => tap.guest === guest.name).map((tap) => tap.name),
           accelerator,
         ),
@@ -77,5 +77,34 @@ describe.each(cases)('$guest.name, $guest.firmware, $accelerator, ROM $rom', (on
   it('is known by its UUID and serial number', () => {
     expect(values('-uuid')).toEqual([guest.uuid]);
     expect(values('-smbios')[0]).toContain(`serial=${guest.serial}`);
+  });
+});
+
+describe('hardware other than the usual', () => {
+  const ordered = (hardware: GuestHardware) => {
+    const [guest] = planGuests(site, { spares: 0, memory: 512, hardware: { web1: hardware } });
+    if (!guest) throw new Error('no guest');
+    const paths = vmPaths('/lab/guest', guest, { 'virtio-net-pci': '/virtio', e1000: '/e1000' });
+    return { guest, paths, args: renderQemuArgs(guest, paths, ['tap0'], 'tcg').join(' ') };
+  };
+
+  it('offers HTTP Boot alone', () => {
+    const { args } = ordered({ firmware: 'uefi', bootBy: 'http' });
+    expect(args).toContain('-fw_cfg name=opt/org.tianocore/IPv4PXESupport,string=n');
+    expect(ordered({ firmware: 'uefi' }).args).not.toContain('-fw_cfg');
+  });
+
+  it('enforces Secure Boot: its keys, flash that only the firmware writes', () => {
+    const { guest, paths, args } = ordered({ secureBoot: true });
+    expect(guest.firmware).toBe('uefi');
+    expect(paths.ovmfCode).toMatch(/[.]ms[.]fd$/);
+    expect(args).toContain('smm=on');
+    expect(args).toContain('-global driver=cfi.pflash01,property=secure,value=on');
+  });
+
+  it("takes the ROM of its card, or the host's", () => {
+    expect(ordered({ firmware: 'bios', nicModel: 'e1000' }).args).toMatch(/e1000,.*romfile=.e1000/);
+    expect(ordered({ firmware: 'bios', rom: 'host' }).args).not.toContain('romfile=');
+    expect(ordered({ firmware: 'bios', nicModel: 'e1000e' }).args).not.toContain('romfile=');
   });
 });

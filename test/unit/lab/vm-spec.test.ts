@@ -59,5 +59,7 @@ describe('guests of a lab', () => {
   it('are refused where a wish names none', () => {
     expect(() => planGuests(site, { ...wishes, only: ['web9'] })).toThrow('no guest web9');
     expect(() => planGuests(site, { ...wishes, uefi: ['web8'] })).toThrow('no guest web8');
+    const hardware = { web7: { bootBy: 'http' } } as const;
+    expect(() => planGuests(site, { ...wishes, hardware })).toThrow('no guest web7');
   });
 });
