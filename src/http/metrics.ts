@@ -60,6 +60,12 @@ export function createMetrics(service: AdminService): Metrics {
     labelNames: ['answer', 'via'],
     registers,
   });
+  const dhcpProblems = new Counter({
+    name: 'rolecall_dhcp_problems_total',
+    help: 'Problems seen by DHCP: a full pool, another DHCP server, an address in use twice',
+    labelNames: ['problem'],
+    registers,
+  });
   const loaders = new Counter({
     name: 'rolecall_loader_bytes_total',
     help: 'Bytes of loaders sent, by protocol',
@@ -96,6 +102,9 @@ export function createMetrics(service: AdminService): Metrics {
         break;
       case 'dhcp-refused':
         dhcp.inc({ answer: 'refused', via: '' });
+        break;
+      case 'dhcp-problem':
+        dhcpProblems.inc({ problem: event.problem });
         break;
       case 'loader-sent':
         loaders.inc({ via: event.via }, event.bytes);

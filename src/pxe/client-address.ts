@@ -25,6 +25,9 @@ export type ClientPlace =
       readonly reason: string;
     };
 
+/** A client that has an address here. */
+export type Place = Exclude<ClientPlace, { kind: 'none' }>;
+
 /** Which network the client is on and how it comes by its address there, or why it gets none. */
 export function placeClient(
   client: DhcpClient,

@@ -7,11 +7,13 @@ import type { MacAddress } from '../net/mac.ts';
 import type { Site } from '../site/site.ts';
 import type { Event, EventBody } from '../state/event.ts';
 import type { LeaseStore } from '../state/leases.ts';
+import type { DhcpDecision, LeaseChange } from './dhcp-decision.ts';
 import { packDhcpPacket, parseDhcpPacket } from './dhcp-packet.ts';
-import { type DhcpDecision, decideDhcpReply, type LeaseChange } from './dhcp-reply.ts';
+import { decideDhcpReply } from './dhcp-reply.ts';
 import { createFirmwareSightings } from './firmware-sightings.ts';
 import { createHeldAddresses } from './held-addresses.ts';
 import { type DhcpClient, identifyClient } from './identify-client.ts';
+import { createRepeatedRefusals } from './repeated-refusals.ts';
 import type { DhcpPorts } from './reply-destination.ts';
 
 export interface DhcpServerInput {
@@ -47,6 +49,7 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
   const asked = input.ports ?? { server: 67, client: 68 };
   const held = createHeldAddresses();
   const firmware = createFirmwareSightings();
+  const refusals = createRepeatedRefusals();
 
   // Bound to the address, this socket gets unicast, and a limited broadcast that it sends leaves by that
   // address's interface; bound to every address, the other gets the broadcasts of clients without one.
@@ -103,6 +106,7 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
     const decision = decide(client);
     for (const change of decision.changes) apply(change);
     if (decision.kind === 'reply') send(client, decision);
+    if (!refusals.isNews(client.mac, decision, now())) return;
     if (decision.event) {
       input.onEvent({ machine: client.mac, node: decision.node, ...decision.event });
     } else if (decision.kind === 'ignore') {

@@ -14,6 +14,8 @@ function describe(event: Event): string {
       return `acknowledged ${event.address} to ${event.client}`;
     case 'dhcp-refused':
       return `refused by DHCP: ${event.reason}`;
+    case 'dhcp-problem':
+      return `DHCP problem: ${event.reason}`;
     case 'loader-sent':
       return `loader ${event.file}, ${event.bytes} bytes over ${event.via.toUpperCase()}`;
     case 'script-sent':

@@ -30,6 +30,9 @@ export interface Hardware {
 /** Who speaks DHCP on a machine: our own loader, another iPXE, HTTP Boot or PXE firmware, an operating system. */
 export type ClientVia = 'rolecall' | 'ipxe' | 'http' | 'pxe' | 'os';
 
+/** What may be wrong around a machine: no address left, another DHCP server, an address in use twice. */
+export type DhcpProblem = 'pool-full' | 'foreign-server' | 'address-conflict';
+
 /** One step of one machine. `machine` is the MAC it boots by; `node` the name that it had at that time. */
 export type Event = {
   /** Milliseconds since the epoch. */
@@ -54,6 +57,7 @@ export type EventBody =
       readonly client: string;
     }
   | { readonly kind: 'dhcp-refused'; readonly reason: string }
+  | { readonly kind: 'dhcp-problem'; readonly problem: DhcpProblem; readonly reason: string }
   | {
       readonly kind: 'loader-sent';
       readonly file: string;

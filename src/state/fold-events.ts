@@ -90,6 +90,7 @@ export function foldMachine(
     case 'hardware':
       return before && { ...heard(before, event), hardware: event.hardware };
     case 'dhcp-refused':
+    case 'dhcp-problem':
     case 'warning':
     case 'refused':
       return before && change(before, { warning: event.reason });

@@ -200,9 +200,10 @@ describe('BusyBox udhcpc', () => {
       await runProgram(...network.onServer('ip', ['address', 'del', ...intruder]));
     }
     expect(server.lines).toContainEqual({
-      kind: 'dhcp-refused',
+      kind: 'dhcp-problem',
       machine: '52:54:00:00:00:97',
       node: 'spare-525400000097',
+      problem: 'address-conflict',
       reason: 'another machine already uses 10.77.0.202; look for it with: arping 10.77.0.202',
     });
   });

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { identifyMachine } from '../../../src/boot/identify-machine.ts';
+import type { DhcpFacts } from '../../../src/pxe/dhcp-decision.ts';
 import { readText } from '../../../src/pxe/dhcp-options.ts';
 import { packDhcpPacket } from '../../../src/pxe/dhcp-packet.ts';
-import { type DhcpFacts, decideDhcpReply } from '../../../src/pxe/dhcp-reply.ts';
+import { decideDhcpReply } from '../../../src/pxe/dhcp-reply.ts';
 import { declineHold, leaseSeconds, offerHold } from '../../../src/pxe/leases.ts';
 import { renderAutoexec } from '../../../src/pxe/loader-scriptlet.ts';
 import type { Lease } from '../../../src/state/leases.ts';
@@ -177,7 +178,7 @@ describe('REQUEST of a node', () => {
     [
       'selecting another server',
       { serverId: '10.77.0.9', requested: '10.77.0.21' },
-      'it chose the DHCP server 10.77.0.9; two servers answer on network boot',
+      'it took the offer of another DHCP server, 10.77.0.9: switch that one off, or say dhcp: proxy for network boot in site.yaml',
     ],
   ])('%s', (_what, said, expected) => {
     expect(web1(said)).toBe(expected);
@@ -282,8 +283,9 @@ describe('an unknown machine', () => {
       boundAt: 0,
     }));
     expect(ignored({ mac: stranger }, { leases })).toMatchObject({
-      reason: 'all 4 addresses of the pool 10.77.0.200-10.77.0.203 are in use',
-      event: { kind: 'dhcp-refused' },
+      reason:
+        'all 4 addresses of the pool 10.77.0.200-10.77.0.203 are in use; widen pool: of network boot in site.yaml',
+      event: { kind: 'dhcp-problem', problem: 'pool-full' },
     });
   });
 
@@ -348,7 +350,7 @@ describe('DECLINE, RELEASE, INFORM', () => {
     expect(decision.reason).toBe(
       'another machine already uses 10.77.0.202; look for it with: arping 10.77.0.202',
     );
-    expect(decision.event).toMatchObject({ kind: 'dhcp-refused' });
+    expect(decision.event).toMatchObject({ kind: 'dhcp-problem', problem: 'address-conflict' });
     expect(decision.changes).toEqual([
       { kind: 'delete', mac: stranger },
       { kind: 'unhold', mac: stranger },
@@ -370,7 +372,8 @@ describe('DECLINE, RELEASE, INFORM', () => {
 
   it("does not take a node's address from it", () => {
     const decision = ignored({ type: 'decline', serverId: '10.77.0.1', requested: '10.77.0.21' });
-    expect(decision).toMatchObject({ node: 'web1', changes: [], event: { kind: 'dhcp-refused' } });
+    const event = { kind: 'dhcp-problem', problem: 'address-conflict' };
+    expect(decision).toMatchObject({ node: 'web1', changes: [], event });
   });
 
   it('ends a released lease and remembers whose address it was', () => {
