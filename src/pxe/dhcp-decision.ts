@@ -23,6 +23,8 @@ export interface DhcpFacts {
   readonly ports: DhcpPorts;
   /** Milliseconds since the epoch. */
   readonly now: number;
+  /** Seconds for which an address is given; twelve hours where left out. */
+  readonly leaseSeconds?: number;
 }
 
 /** What becomes of leases and offers; done in order, and on disk before the reply leaves. */

@@ -68,7 +68,7 @@ function answerRequest(client: DhcpClient, facts: DhcpFacts, place: Place): Dhcp
     return refuseAddress(client, facts, place, `${wanted} is not its address here`);
   }
   return replyWith('ack', client, facts, place, wanted, {
-    changes: place.kind === 'pool' ? bind(client.mac, choice, facts.now) : forget(client, facts),
+    changes: place.kind === 'pool' ? bind(client.mac, choice, facts) : forget(client, facts),
     event: {
       kind: 'dhcp-acked',
       address: wanted,

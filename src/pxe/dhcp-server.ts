@@ -32,6 +32,8 @@ export interface DhcpServerInput {
   /** 67 and 68 where left out; server port 0 takes any free one. */
   readonly ports?: DhcpPorts;
   readonly now?: () => number;
+  /** Seconds for which an address is given; twelve hours where left out. */
+  readonly leaseSeconds?: number;
 }
 
 export interface DhcpServer {
@@ -75,6 +77,7 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
       isOurLoader: firmware.isOurLoader(client.mac, input.loaderFetchedAt(client.mac), at),
       ports,
       now: at,
+      ...(input.leaseSeconds === undefined ? {} : { leaseSeconds: input.leaseSeconds }),
     });
   }
 

@@ -4,7 +4,7 @@ import type { Lease } from '../state/leases.ts';
 import { type Place, reservedAddresses } from './client-address.ts';
 import type { DhcpFacts, LeaseChange } from './dhcp-decision.ts';
 import type { DhcpClient } from './identify-client.ts';
-import { chooseAddress, leaseSeconds } from './leases.ts';
+import { chooseAddress, leaseSeconds as usualLeaseSeconds } from './leases.ts';
 
 /** The address of a client, or why there is none. */
 export type Choice =
@@ -36,7 +36,7 @@ export function addressFor(
 export function bind(
   mac: MacAddress,
   choice: Extract<Choice, { kind: 'address' }>,
-  now: number,
+  { now, leaseSeconds = usualLeaseSeconds }: DhcpFacts,
 ): readonly LeaseChange[] {
   const boundAt = choice.lease?.boundAt ?? now;
   return [

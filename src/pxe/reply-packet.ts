@@ -7,7 +7,7 @@ import { type DhcpDecision, type DhcpFacts, type LeaseChange, refuse } from './d
 import { dhcpOption, ipv4Bytes, textBytes, uint32Bytes } from './dhcp-options.ts';
 import { noAddress } from './dhcp-packet.ts';
 import type { DhcpClient } from './identify-client.ts';
-import { leaseSeconds } from './leases.ts';
+import { leaseSeconds as usualLeaseSeconds } from './leases.ts';
 import { replyDestination } from './reply-destination.ts';
 
 const messageNumber = { offer: 2, ack: 5, nak: 6 } as const;
@@ -67,7 +67,7 @@ export function replyWith(
       options: new Map<number, Uint8Array>([
         [dhcpOption.messageType, Uint8Array.of(messageNumber[type])],
         [dhcpOption.serverId, ipv4Bytes(serverId(client, facts))],
-        ...(yiaddr === noAddress ? [] : [leaseTime(dhcpOption.leaseTime, 1)]),
+        ...(yiaddr === noAddress ? [] : [leaseTime(facts, dhcpOption.leaseTime, 1)]),
         [dhcpOption.subnetMask, ipv4Bytes(netmask(place.network.subnet))],
         ...routerOption(client, place),
         ...(isBoot ? boot.options : []),
@@ -75,7 +75,10 @@ export function replyWith(
         ...siteOptions(facts.site, place.network, place.name),
         ...(yiaddr === noAddress
           ? []
-          : [leaseTime(dhcpOption.renewalTime, 0.5), leaseTime(dhcpOption.rebindingTime, 0.875)]),
+          : [
+              leaseTime(facts, dhcpOption.renewalTime, 0.5),
+              leaseTime(facts, dhcpOption.rebindingTime, 0.875),
+            ]),
       ]),
     },
     maxBytes: client.maxBytes,
@@ -113,8 +116,12 @@ export function serverId(client: DhcpClient, facts: DhcpFacts): Ipv4 {
   return client.relay?.serverId ?? facts.serverAddress;
 }
 
-function leaseTime(option: number, share: number): readonly [number, Uint8Array] {
-  return [option, uint32Bytes(leaseSeconds * share)];
+function leaseTime(
+  { leaseSeconds = usualLeaseSeconds }: DhcpFacts,
+  option: number,
+  share: number,
+): readonly [number, Uint8Array] {
+  return [option, uint32Bytes(Math.floor(leaseSeconds * share))];
 }
 
 /**

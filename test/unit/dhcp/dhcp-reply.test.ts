@@ -256,6 +256,16 @@ describe('an unknown machine', () => {
     });
   });
 
+  it('has a lease of another length where the server gives one', () => {
+    const { packet, changes } = replied(
+      { mac: stranger, type: 'request', ciaddr: '10.77.0.202' },
+      { leases: [strangerLease], leaseSeconds: 10 },
+    );
+    expect(changes[0]).toMatchObject({ lease: { expires: now + 10_000 } });
+    const seconds = [51, 58, 59].map((code) => packet.options.get(code)?.at(-1));
+    expect(seconds).toEqual([10, 5, 8]);
+  });
+
   it('ends the expired lease whose address it gets', () => {
     const leases = [200, 201, 202, 203].map((n) => ({
       mac: mac(`52:54:00:00:01:${n.toString(16)}`),
