@@ -9,17 +9,21 @@ import {
 } from '../boot/boot-paths.ts';
 import { type Digest, parseDigest } from '../digest.ts';
 import { parseMac } from '../net/mac.ts';
+import type { WirePacket } from '../pxe/wire-packet.ts';
 import type { BootService, ScriptQuery, Sent } from './boot-service.ts';
 import type { Metrics } from './metrics.ts';
 import { answerErrors, plain } from './plain-answers.ts';
 import { parseReport } from './report-body.ts';
 import { sendFile } from './send-file.ts';
+import { showExchanges } from './show-exchanges.ts';
 
 /** The parameter of a route, in the same path functions that advertise it. */
 const digestPattern = ':digest' as Digest;
 
 export interface BootOptions {
   readonly metrics?: Metrics;
+  /** Shown every request and every answer. */
+  readonly onPacket?: (packet: WirePacket) => void;
 }
 
 /**
@@ -27,7 +31,7 @@ export interface BootOptions {
  * It never redirects: UEFI HTTP Boot does not follow. Repeated slashes count as one.
  */
 export function createBootApp(service: BootService, options: BootOptions = {}): Express {
-  const { metrics } = options;
+  const { metrics, onPacket } = options;
   const app = express();
   app.disable('x-powered-by');
   // Entity tags are the digests; Express would hash every script anew.
@@ -42,6 +46,7 @@ export function createBootApp(service: BootService, options: BootOptions = {}): 
   });
 
   if (metrics) app.use(metrics.countRequests('boot'));
+  if (onPacket) app.use(showExchanges(onPacket));
 
   app.get(`/${loaderFolder}/:file`, async (request, response) => {
     const name = request.params.file;

@@ -15,6 +15,7 @@ import { createHeldAddresses } from './held-addresses.ts';
 import { type DhcpClient, identifyClient } from './identify-client.ts';
 import { createRepeatedRefusals } from './repeated-refusals.ts';
 import type { DhcpPorts } from './reply-destination.ts';
+import type { WirePacket } from './wire-packet.ts';
 
 export interface DhcpServerInput {
   /** The boot server's own address on the boot network; it names the network of site.yaml. */
@@ -29,6 +30,8 @@ export interface DhcpServerInput {
   readonly onEvent: (event: EventBody & Pick<Event, 'machine' | 'node'>) => void;
   /** What no event covers: unreadable messages, failures to send. */
   readonly log: (line: string) => void;
+  /** Shown every message of an Ethernet client, and every answer. */
+  readonly onPacket?: (packet: WirePacket) => void;
   /** 67 and 68 where left out; server port 0 takes any free one. */
   readonly ports?: DhcpPorts;
   readonly now?: () => number;
@@ -98,14 +101,26 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
     }
   }
 
-  function receive(bytes: Uint8Array, sender: string): void {
+  function show(
+    direction: 'in' | 'out',
+    { mac, via }: DhcpClient,
+    remote: WirePacket['remote'],
+    bytes: Uint8Array,
+  ): void {
+    const local = { address: input.serverAddress, port: ports.server };
+    const about = { at: now(), machine: mac, via, direction, local, remote };
+    input.onPacket?.({ ...about, protocol: 'dhcp', summary: '', bytes });
+  }
+
+  function receive(bytes: Uint8Array, from: WirePacket['remote']): void {
     const parsed = parseDhcpPacket(bytes);
     const identified = parsed.kind === 'packet' ? identifyClient(parsed.packet) : parsed;
     if (identified.kind === 'refusal') {
-      input.log(`dhcp: a message of ${sender} is not answered: ${identified.reason}`);
+      input.log(`dhcp: a message of ${from.address} is not answered: ${identified.reason}`);
       return;
     }
     const { client } = identified;
+    show('in', client, from, bytes);
     const decision = decide(client);
     for (const change of decision.changes) apply(change);
     if (decision.kind === 'reply') send(client, decision);
@@ -118,16 +133,18 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
   }
 
   function send(client: DhcpClient, { packet, maxBytes, to }: DhcpDecision & { kind: 'reply' }) {
-    own.send(packDhcpPacket(packet, maxBytes), to.port, to.address, (error) => {
+    const bytes = packDhcpPacket(packet, maxBytes);
+    own.send(bytes, to.port, to.address, (error) => {
       if (error) input.log(`dhcp: ${client.mac}: no reply to ${to.address}: ${error.message}`);
     });
+    show('out', client, to, bytes);
   }
 
   for (const socket of [own, everyone]) {
     socket.on('message', (bytes, from) => {
       // A lease that cannot be written is not acknowledged; the client asks again, and others are served.
       try {
-        receive(bytes, from.address);
+        receive(bytes, from);
       } catch (error) {
         input.log(`dhcp: ${from.address}: ${error instanceof Error ? error.message : error}`);
       }

@@ -30,6 +30,8 @@ export interface SenderOptions {
   readonly terms: TransferTerms;
   /** Milliseconds of a steady clock. */
   readonly clock: () => number;
+  /** Shown what is neither data nor an acknowledgement. */
+  readonly onControl?: (direction: 'in' | 'out', bytes: Uint8Array) => void;
 }
 
 /** One transfer under way. */
@@ -108,7 +110,11 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
   }
 
   function wireParts(packet: TransferPacket): Uint8Array[] {
-    if (packet.kind !== 'data') return [encodeTftpPacket(packet)];
+    if (packet.kind !== 'data') {
+      const bytes = encodeTftpPacket(packet);
+      options.onControl?.('out', bytes);
+      return [bytes];
+    }
     const start = packet.offset - chunk.offset;
     return [dataHeader(packet.block), chunk.bytes.subarray(start, start + packet.length)];
   }
@@ -138,6 +144,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     const parsed = parseTftpPacket(bytes);
     if (!parsed.ok) return;
     const { packet } = parsed;
+    if (packet.kind === 'error') options.onControl?.('in', bytes);
     if (packet.kind === 'ack' || packet.kind === 'error') tell(packet);
   });
   tell({ kind: 'start' });

@@ -19,6 +19,7 @@ import {
 } from './tftp-packet.ts';
 import { type Sender, startSender, type TftpContent } from './tftp-sender.ts';
 import { decideRepeatedRequest, type TransferState } from './tftp-transfer.ts';
+import type { TransferEnd, WirePacket } from './wire-packet.ts';
 
 export type TftpEvent =
   /** A client has the whole file; `acknowledged` is false where its last ACK never came. */
@@ -73,6 +74,8 @@ export interface TftpServerOptions {
   /** The file of a name (without leading slashes), or undefined where there is none. */
   readonly open: (name: string) => Promise<TftpContent | undefined>;
   readonly onEvent?: (event: TftpEvent) => void;
+  /** Shown requests, agreed options, errors, and how each transfer ended. */
+  readonly onPacket?: (packet: WirePacket) => void;
   readonly limits?: Partial<TftpServerLimits>;
 }
 
@@ -103,9 +106,24 @@ export async function startTftpServer(options: TftpServerOptions): Promise<TftpS
   let stopped: Promise<void> | undefined;
   let refusals = { second: 0, count: 0 };
 
+  function show(
+    direction: 'in' | 'out',
+    { address, port }: RemoteInfo,
+    bytes: Uint8Array,
+    transfer?: TransferEnd,
+  ): void {
+    options.onPacket?.({
+      ...{ at: Date.now(), protocol: 'tftp', direction, summary: '', bytes },
+      local: { address: options.address, port: socket.address().port },
+      remote: { address, port },
+      ...(transfer ? { transfer } : {}),
+    });
+  }
+
   async function receive(bytes: Buffer, from: RemoteInfo): Promise<void> {
     // Nothing can be sent to port 0.
     if (from.port === 0) return;
+    show('in', from, bytes);
     const parsed = parseTftpPacket(bytes);
     if (!parsed.ok) {
       if (parsed.request) refuse('', from, tftpError.illegalOperation, parsed.reason);
@@ -179,6 +197,7 @@ export async function startTftpServer(options: TftpServerOptions): Promise<TftpS
         content,
         terms,
         clock: () => performance.now(),
+        onControl: (direction, bytes) => show(direction, from, bytes),
       });
     } catch {
       content.close?.();
@@ -203,6 +222,7 @@ export async function startTftpServer(options: TftpServerOptions): Promise<TftpS
       seconds: (performance.now() - startedAt) / 1000,
       retransmissions: state.retransmissions,
     };
+    showEnd(about, from, state);
     if (state.phase === 'delivered') {
       const { acknowledged } = state;
       onEvent({ kind: 'loader-sent', ...about, bytes: state.size, acknowledged });
@@ -212,10 +232,23 @@ export async function startTftpServer(options: TftpServerOptions): Promise<TftpS
     }
   }
 
+  function showEnd(
+    { name, retransmissions }: { readonly name: string; readonly retransmissions: number },
+    from: RemoteInfo,
+    { phase: outcome, terms, size, acked, reason }: TransferState,
+  ): void {
+    if (outcome === 'sending') return;
+    const { blockSize } = terms;
+    const bytes = outcome === 'delivered' ? size : Math.min(size, Math.max(0, acked) * blockSize);
+    const end = { file: name, outcome, size, bytes, blockSize, retransmissions };
+    show('out', from, new Uint8Array(), { ...end, reason: printableText(reason) });
+  }
+
   function refuse(name: string, from: RemoteInfo, code: number, reason: string): void {
     const error = encodeTftpPacket({ kind: 'error', code, message: reason });
     // Errors leave from the listening port: they need no answer, so they need no socket.
     if (!stopped) socket.send(error, from.port, from.address, () => {});
+    show('out', from, error);
     const second = Math.floor(performance.now() / 1000);
     refusals = { second, count: refusals.second === second ? refusals.count + 1 : 1 };
     if (refusals.count > limits.refusalsPerSecond) return;

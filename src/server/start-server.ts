@@ -5,6 +5,7 @@ import { createBootApp } from '../http/boot-app.ts';
 import { createMetrics } from '../http/metrics.ts';
 import { startHttp } from '../http/start-http.ts';
 import { openImageStore } from '../images/image-store.ts';
+import { createBootTrace } from '../pxe/boot-trace.ts';
 import { startDhcpServer } from '../pxe/dhcp-server.ts';
 import { startTftpServer } from '../pxe/tftp-server.ts';
 import { renderProblems } from '../render-problems.ts';
@@ -77,6 +78,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 
     const journal = openJournal(state, Date.now);
     stops.push(() => journal.stop());
+    const trace = createBootTrace();
     const loaders = createLoaderSightings(journal, Date.now, log);
     const site = createSiteInForce({ first, address, prepare, journal, log });
     const { generation } = site;
@@ -89,7 +91,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       ...{ stateDir, state, images, journal, generation, serverUrl, now: Date.now },
       loaderSent: loaders.noteHttp,
     });
-    const http = await startHttp(createBootApp(boot, { metrics }), {
+    const http = await startHttp(createBootApp(boot, { metrics, onPacket: trace.note }), {
       host: address,
       port: httpPort,
     });
@@ -100,6 +102,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       port: options.ports?.tftp ?? 69,
       open: (name) => openLoader(name, generation().loaders, images),
       onEvent: loaders.noteTftp,
+      onPacket: trace.note,
     });
     stops.push(() => tftp.stop());
 
@@ -110,6 +113,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       leases: state.leases,
       loaderFetchedAt: loaders.fetchedAt,
       onEvent: loaders.noteDhcp,
+      onPacket: trace.note,
       log,
       ...(options.ports?.dhcp ? { ports: options.ports.dhcp } : {}),
     });
