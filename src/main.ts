@@ -35,6 +35,7 @@ const globals = (): GlobalOptions => {
     site: resolve(options.site),
     state: resolve(options.state),
     json: options.json ?? false,
+    supervised: process.env.NOTIFY_SOCKET !== undefined,
   };
 };
 

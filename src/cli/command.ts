@@ -7,6 +7,8 @@ export interface GlobalOptions {
   /** Absolute path of the state folder. */
   readonly state: string;
   readonly json: boolean;
+  /** Whether systemd waits to be told that the service is there. */
+  readonly supervised: boolean;
 }
 
 /** Every file of this folder exports one of these: it adds its noun to the program. */

@@ -1,4 +1,3 @@
-import { register as bench } from './bench.ts';
 import { register as build } from './build.ts';
 import { register as check } from './check.ts';
 import type { RegisterCommand } from './command.ts';
@@ -23,5 +22,4 @@ export const commands: readonly RegisterCommand[] = [
   serve,
   node,
   lab,
-  bench,
 ];

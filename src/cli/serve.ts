@@ -1,5 +1,6 @@
 import { AppError } from '../errors.ts';
 import { startServer } from '../server/start-server.ts';
+import { runProgram } from '../system/run-program.ts';
 import { type RegisterCommand, say } from './command.ts';
 import { readVersion } from './version.ts';
 
@@ -11,7 +12,7 @@ export const register: RegisterCommand = (program, globals) => {
     .option('--admin <address:port>', 'where console, API and metrics listen', '127.0.0.1:8470')
     .option('--no-admin', 'only the unix socket in the state folder')
     .action(async (options: { admin: string | false }) => {
-      const { site, state } = globals();
+      const { site, state, supervised } = globals();
       const server = await startServer({
         siteDir: site,
         stateDir: state,
@@ -19,7 +20,10 @@ export const register: RegisterCommand = (program, globals) => {
         log: say,
         ...(options.admin === false ? {} : { admin: parseListen(options.admin) }),
       });
-      say(`rolecall serves site ${server.site}: ${server.listens.join(' · ')}`);
+      const serves = `serves site ${server.site}: ${server.listens.join(' · ')}`;
+      say(`rolecall ${serves}`);
+      // sd_notify(3) sends a datagram over a unix socket, which Node has not.
+      if (supervised) await runProgram('systemd-notify', ['--ready', `--status=${serves}`]);
       await new Promise<void>((resolve) => {
         process.once('SIGTERM', resolve);
         process.once('SIGINT', resolve);

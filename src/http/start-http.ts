@@ -2,6 +2,7 @@ import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type RequestListener, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { AppError } from '../errors.ts';
+import { lowPortHint } from '../system/low-ports.ts';
 
 export type ListenAddress =
   | { readonly host: string; readonly port: number }
@@ -85,7 +86,7 @@ function cannotListen(listen: ListenAddress, error: NodeJS.ErrnoException): AppE
           'stop that program (ss -ltnp shows it) or choose another address',
         ]
       : error.code === 'EACCES'
-        ? ['this user may not', 'run as root or give the unit CAP_NET_BIND_SERVICE']
+        ? ['this user may not', lowPortHint]
         : error.code === 'EADDRNOTAVAIL'
           ? ['this machine does not have that address', 'give an address that ip addr shows']
           : [error.message, ''];

@@ -7,6 +7,7 @@ import type { MacAddress } from '../net/mac.ts';
 import type { Site } from '../site/site.ts';
 import type { Event, EventBody } from '../state/event.ts';
 import type { LeaseStore } from '../state/leases.ts';
+import { lowPortHint } from '../system/low-ports.ts';
 import type { DhcpDecision, LeaseChange } from './dhcp-decision.ts';
 import { packDhcpPacket, parseDhcpPacket } from './dhcp-packet.ts';
 import { decideDhcpReply } from './dhcp-reply.ts';
@@ -198,7 +199,7 @@ async function bind(address: string, port: number): Promise<Socket> {
 }
 
 const bindHints: Readonly<Record<string, string>> = {
-  EACCES: 'run the server as root, or give it the capability CAP_NET_BIND_SERVICE',
+  EACCES: lowPortHint,
   EADDRINUSE: 'another DHCP server runs on this machine; find it with: ss -ulnp sport = 67',
   EADDRNOTAVAIL: 'give the address to the interface on the boot segment, then start again',
 };

@@ -4,6 +4,7 @@ import { performance } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AppError } from '../errors.ts';
 import { type Ipv4, parseIpv4 } from '../net/ipv4.ts';
+import { lowPortHint } from '../system/low-ports.ts';
 import {
   agreeTerms,
   decideRequest,
@@ -302,7 +303,7 @@ async function listen(address: Ipv4, port: number): Promise<Socket> {
 function listenHint(code: string, port: number): string {
   if (code === 'EADDRINUSE') return `another TFTP server runs here: ss -lunp 'sport = :${port}'`;
   if (code === 'EADDRNOTAVAIL') return 'no interface of this machine has that address: ip address';
-  if (code === 'EACCES') return 'ports below 1024 need CAP_NET_BIND_SERVICE';
+  if (code === 'EACCES') return lowPortHint;
   return '';
 }
 

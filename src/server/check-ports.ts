@@ -1,6 +1,7 @@
 import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 import type { Problem } from '../errors.ts';
+import { lowPortHint } from '../system/low-ports.ts';
 import { problemOf } from './start-checks.ts';
 
 /** Where the server is going to listen. */
@@ -49,10 +50,7 @@ function describe({ what, protocol, address, port }: Listening, code: string): P
     case 'EADDRINUSE':
       return problemOf(`${where}: another program does`, `stop that program; ${show} shows it`);
     case 'EACCES':
-      return problemOf(
-        `${where}: this user may not`,
-        'run as root, or give the unit CAP_NET_BIND_SERVICE',
-      );
+      return problemOf(`${where}: this user may not`, lowPortHint);
     case 'EADDRNOTAVAIL':
       return problemOf(`${where}: this machine does not have that address`, 'ip address show');
     default:

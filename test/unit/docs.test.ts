@@ -85,7 +85,7 @@ const program = new Command('rolecall')
   .option('--state <dir>')
   .option('--json');
 for (const register of commands) {
-  register(program, () => ({ site: '', state: '', json: false }));
+  register(program, () => ({ site: '', state: '', json: false, supervised: false }));
 }
 
 /** What is wrong with a command line as a page shows it; empty where the program takes it. */

@@ -34,7 +34,10 @@ export async function runCommands(
     });
   const spies = [collect(process.stdout, 'out'), collect(process.stderr, 'err')];
   const top = new Command('rolecall').option('--json').exitOverride();
-  const globals = () => ({ site, state, json: top.opts<{ json?: true }>().json ?? false });
+  const globals = () => ({
+    ...{ site, state, supervised: false },
+    json: top.opts<{ json?: true }>().json ?? false,
+  });
   for (const register of commands) register(top, globals);
   process.exitCode = 0;
   try {
