@@ -13,7 +13,10 @@ export function loaderPath(fileName: string): string {
   return `${loaderFolder}/${fileName}`;
 }
 
-/** TFTP name of the script that UEFI builds of our loader look for before anything else. */
+/**
+ * The script that UEFI builds of our loader look for before anything else: a TFTP name, and over HTTP a
+ * name beside the loader's.
+ */
 export const autoexecName = 'autoexec.ipxe';
 
 /** The boot script; its query says who asks: `mac`, and where known `uuid`, `serial`. */

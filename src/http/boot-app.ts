@@ -1,7 +1,8 @@
 import express, { type Express, type Request, type Response } from 'express';
 import {
+  autoexecName,
   imagePath,
-  loaderFolder,
+  loaderPath,
   overlayPath,
   reportPath,
   scriptPath,
@@ -16,6 +17,8 @@ import { answerErrors, plain } from './plain-answers.ts';
 import { parseReport } from './report-body.ts';
 import { sendFile } from './send-file.ts';
 import { showExchanges } from './show-exchanges.ts';
+
+const loaderUrl = (file: string) => `/${loaderPath(file)}`;
 
 /** The parameter of a route, in the same path functions that advertise it. */
 const digestPattern = ':digest' as Digest;
@@ -48,8 +51,13 @@ export function createBootApp(service: BootService, options: BootOptions = {}): 
   if (metrics) app.use(metrics.countRequests('boot'));
   if (onPacket) app.use(showExchanges(onPacket));
 
-  app.get(`/${loaderFolder}/:file`, async (request, response) => {
-    const name = request.params.file;
+  app.get(loaderUrl(autoexecName), (request, response) => {
+    response.setHeader('Cache-Control', 'no-store');
+    response.type('text/plain').send(service.autoexec(clientAddress(request)));
+  });
+
+  app.get(loaderUrl(':file'), async (request, response) => {
+    const name = String(request.params.file);
     const file = await service.loader(name);
     if (!file) return plain(response, 404, `no loader is called ${printable(name)}`);
     await send(request, response, 'loader', name, file);
@@ -121,7 +129,7 @@ export function createBootApp(service: BootService, options: BootOptions = {}): 
     },
   );
 
-  const files = [`/${loaderFolder}/:file`, imagePath(digestPattern), overlayPath(digestPattern)];
+  const files = [loaderUrl(':file'), imagePath(digestPattern), overlayPath(digestPattern)];
   app.all(files, (_request, response) => plain(response, 405, 'only GET', 'GET, HEAD'));
   app.all([scriptPath, secretsPath(':bootId')], (_request, response) =>
     plain(response, 405, 'only GET', 'GET'),

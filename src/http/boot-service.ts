@@ -48,6 +48,8 @@ export interface Sent {
 export interface BootService {
   /** The loader of that file name; undefined where there is none. */
   loader(fileName: string): Promise<ServedFile | undefined>;
+  /** What our loader, started by HTTP Boot, does first; `from` is the address that it asks from. */
+  autoexec(from: string): string;
   /** The boot script for a machine; its boot is on disk when this resolves. */
   script(
     query: ScriptQuery,

@@ -55,6 +55,8 @@ export async function readCapture(
 ): Promise<readonly PacketRow[]> {
   const { stdout } = await runProgram('tshark', [
     ...['-n', '-r', file],
+    // An answer counts from its head on: its body may have been left out of the capture.
+    ...['-o', 'http.desegment_body:FALSE'],
     ...(filter === '' ? [] : ['-Y', filter]),
     ...['-T', 'fields', '-E', 'separator=/t', '-E', 'aggregator=/s'],
     ...fields.flatMap((field) => ['-e', field]),

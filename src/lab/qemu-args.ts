@@ -81,12 +81,14 @@ function firmware(spec: VmSpec, paths: VmPaths): readonly string[] {
     ...['-drive', `if=pflash,unit=0,format=raw,readonly=on,file=${literal(paths.ovmfCode ?? '')}`],
     ...['-drive', `if=pflash,unit=1,format=raw,file=${literal(paths.ovmfVars ?? '')}`],
     ...(spec.secureBoot ? ['-global', 'driver=cfi.pflash01,property=secure,value=on'] : []),
-    ...(spec.bootBy === 'http' ? ['-fw_cfg', withoutPxe] : []),
+    ...(spec.bootBy === 'http' ? withoutPxe.flatMap((word) => ['-fw_cfg', word]) : []),
   ];
 }
 
-/** A switch in OVMF's setup, so to speak: it then offers HTTP Boot alone. */
-export const withoutPxe = 'name=opt/org.tianocore/IPv4PXESupport,string=n';
+/** Switches of OVMF's setup, so to speak: without PXE there is HTTP Boot alone. */
+export const withoutPxe: readonly string[] = [4, 6].map(
+  (version) => `name=opt/org.tianocore/IPv${version}PXESupport,string=n`,
+);
 
 function networkCard(
   spec: VmSpec,

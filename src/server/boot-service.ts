@@ -10,6 +10,7 @@ import type { Ipv4 } from '../net/ipv4.ts';
 import type { MacAddress } from '../net/mac.ts';
 import { renderBootScript, renderRefusalScript, scriptUrl } from '../pxe/ipxe-script.ts';
 import { prolongLease } from '../pxe/leases.ts';
+import { renderAutoexec } from '../pxe/loader-scriptlet.ts';
 import { packOverlay } from '../roles/pack-overlay.ts';
 import type { BootRecord } from '../state/boots.ts';
 import type { EventBody, ReportedStage } from '../state/event.ts';
@@ -27,6 +28,8 @@ export interface BootServiceParts {
   readonly generation: () => Generation;
   /** `http://10.77.0.1`, with a port where it is not 80. */
   readonly serverUrl: string;
+  /** Which machine has this address, by DHCP. */
+  readonly machineAt: (address: string) => MacAddress | undefined;
   /** Told of each loader that went out over HTTP. */
   readonly loaderSent: (sent: Sent) => void;
   readonly now: () => number;
@@ -101,6 +104,14 @@ export function createBootService(parts: BootServiceParts): BootService {
     async loader(fileName) {
       const blob = generation().loaders[fileName];
       return blob && servedFile(images.blobPath(blob.digest));
+    },
+    autoexec(from) {
+      const mac = parts.machineAt(from);
+      const plan = mac && planBoot(generation().fleet.site, { mac }, from as Ipv4);
+      const address = plan?.kind === 'boot' ? plan.address : undefined;
+      return mac && address?.address === from
+        ? renderAutoexec({ mac, address, script: scriptUrl(parts.serverUrl, mac) })
+        : renderAutoexec();
     },
     blob: (digest) => servedFile(images.blobPath(digest)),
     overlay: async (digest) => state.overlays.file(digest),

@@ -11,6 +11,8 @@ export interface LoaderSightings {
   noteHttp(sent: Pick<Sent, 'name' | 'bytes' | 'from'>): void;
   /** A machine that got its boot script has come past its loader: when its ROM asks again, that is a new boot. */
   noteEvent(event: Event): void;
+  /** Which machine was given this address last. */
+  machineAt(address: string): MacAddress | undefined;
   /** Milliseconds since the epoch; undefined where it has not, or has come past its loader since. */
   fetchedAt(mac: MacAddress): number | undefined;
 }
@@ -32,6 +34,7 @@ export function createLoaderSightings(
   }
 
   return {
+    machineAt: (address) => machineAt.get(address),
     fetchedAt: (mac) => fetchedAt.get(mac),
     noteDhcp(event) {
       if (event.kind === 'dhcp-acked') machineAt.set(event.address, event.machine);

@@ -89,6 +89,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const serverUrl = `http://${address}${httpPort === 80 ? '' : `:${httpPort}`}`;
     const boot = createBootService({
       ...{ stateDir, state, images, journal, generation, serverUrl, now: Date.now },
+      machineAt: loaders.machineAt,
       loaderSent: loaders.noteHttp,
     });
     const http = await startHttp(createBootApp(boot, { metrics, onPacket: trace.note }), {

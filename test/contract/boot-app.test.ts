@@ -54,6 +54,7 @@ beforeAll(async () => {
   const app = createBootApp(
     {
       loader: async (name) => (name === 'undionly.kpxe' ? stored.get(digest) : undefined),
+      autoexec: (from) => `#!ipxe\necho ${from}\n`,
       async script(query) {
         asked.queries.push(query);
         return { status: 200, body: '#!ipxe\n' };
@@ -98,6 +99,12 @@ describe('files', () => {
     await vi.waitFor(() =>
       expect(asked.sent).toMatchObject([{ bytes: blob.length, complete: true, from: '127.0.0.1' }]),
     );
+  });
+
+  test('the first script of our loader says who asks, and is kept by nobody', async () => {
+    const answer = await call(server.port, `/${loaderPath('autoexec.ipxe')}`);
+    expect(answer.body.toString()).toBe('#!ipxe\necho 127.0.0.1\n');
+    expect(answer.headers['cache-control']).toBe('no-store');
   });
 
   test('HEAD says the length and sends nothing', async () => {
@@ -259,7 +266,7 @@ describe('never a redirect', () => {
   });
 
   test('what is not there is 404 in plain text', async () => {
-    for (const path of ['/x', loaderPath('/autoexec.ipxe'), imagePath(digestOf('x'))]) {
+    for (const path of ['/x', loaderPath('/none.ipxe'), imagePath(digestOf('x'))]) {
       const answer = await call(server.port, path.startsWith('/') ? path : `/${path}`);
       expect(answer.status).toBe(404);
       expect(answer.headers['content-type']).toMatch(/^text\/plain/);

@@ -1,6 +1,6 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { openImageStore } from '../../../src/images/image-store.ts';
 import { parseMac } from '../../../src/net/mac.ts';
 import type { Fleet } from '../../../src/roles/fleet.ts';
@@ -41,6 +41,7 @@ async function serve() {
     images: openImageStore(stateDir),
     generation: () => generation,
     loaderSent: () => {},
+    machineAt: (address) => (address === '10.77.0.200' ? mac : undefined),
   });
   return {
     ...{ stateDir, state, service, journal, disk },
@@ -137,4 +138,21 @@ test('a service that breaks while the disk is full shows as failed', async () =>
   expect(await report('failed', 'web: connection refused')).toEqual({ action: 'none' });
   const run = mac && journal.machines().get(mac)?.run;
   expect(run).toMatchObject({ stage: 'failed', reason: 'web: connection refused' });
+});
+
+describe('the first script of a loader that HTTP Boot started', () => {
+  test('gives the machine the address that it asks from, and its boot script', async () => {
+    const { service } = await serve();
+    const script = service.autoexec('10.77.0.200');
+    expect(script).toContain(`iseq \${net\${card}/mac} ${mac} && goto found`);
+    expect(script).toContain('/ip 10.77.0.200\n');
+    expect(script).toContain('/netmask 255.255.255.0\n');
+    expect(script).toContain(`chain --replace http://10.77.0.1/boot/script?mac=${mac}&uuid=`);
+  });
+
+  test('asks DHCP where nobody knows whose address it is', async () => {
+    const { service } = await serve();
+    expect(service.autoexec('10.77.0.201')).not.toContain('10.77.0.201');
+    expect(service.autoexec('10.77.0.201')).toContain('ifconf -c dhcp');
+  });
 });
