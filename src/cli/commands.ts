@@ -1,3 +1,4 @@
+import { register as bench } from './bench.ts';
 import { register as build } from './build.ts';
 import { register as check } from './check.ts';
 import type { RegisterCommand } from './command.ts';
@@ -22,4 +23,5 @@ export const commands: readonly RegisterCommand[] = [
   serve,
   node,
   lab,
+  bench,
 ];
