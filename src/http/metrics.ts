@@ -100,6 +100,9 @@ export function createMetrics(service: AdminService): Metrics {
       case 'dhcp-acked':
         dhcp.inc({ answer: event.kind.slice('dhcp-'.length), via: event.via });
         break;
+      case 'proxy-answered':
+        dhcp.inc({ answer: 'proxied', via: event.via });
+        break;
       case 'dhcp-refused':
         dhcp.inc({ answer: 'refused', via: '' });
         break;

@@ -26,14 +26,22 @@ export interface BootFacts {
   readonly isOurLoader: boolean;
 }
 
-/** What the client shall load next: a loader by its architecture, or, where it is our loader, the boot script. */
-export function bootAnswer(client: DhcpClient, facts: BootFacts): BootAnswer {
+/**
+ * What the client shall load next: a loader by its architecture, or, where it is our loader, the boot script.
+ * A `proxy` says it without giving the address.
+ */
+export function bootAnswer(
+  client: DhcpClient,
+  facts: BootFacts,
+  as: 'server' | 'proxy',
+): BootAnswer {
   const server: [number, Uint8Array] = [dhcpOption.tftpServer, closedText(facts.serverAddress)];
   const named = (file: string): [number, Uint8Array] => [dhcpOption.bootFile, closedText(file)];
 
   if (client.via === 'rolecall' || (client.via === 'ipxe' && facts.isOurLoader)) {
     const file = scriptUrl(facts.httpServer, client.mac);
-    return { kind: 'boot', file, options: [named(file), ipxeOptions()] };
+    const options = as === 'proxy' ? [proxyClass] : [ipxeOptions()];
+    return { kind: 'boot', file, options: [named(file), ...options] };
   }
   if (client.via === 'os' && client.arch === undefined) return { kind: 'nothing' };
 
@@ -63,13 +71,14 @@ export function bootAnswer(client: DhcpClient, facts: BootFacts): BootAnswer {
       return {
         kind: 'boot',
         file,
-        options: [named(file), server, ...pxeOptions(), options, ...prefix],
+        options: [named(file), server, ...pxeOptions(client, as), options, ...prefix],
       };
     }
     case 'ipxe':
     case 'os': {
       const file = loaderPath(loader);
-      return { kind: 'boot', file, options: [named(file), server, options, ...prefix] };
+      const says = as === 'proxy' ? [proxyClass] : [];
+      return { kind: 'boot', file, options: [named(file), server, ...says, options, ...prefix] };
     }
   }
 }
@@ -85,14 +94,22 @@ function closedText(text: string): Uint8Array {
 const discoveryControl = 6;
 const useBootFile = 8;
 
+/** An offer without an address counts, for iPXE too, only where it says "PXEClient" (PXE 2.1 §2.2.1). */
+const proxyClass: readonly [number, Uint8Array] = [dhcpOption.vendorClass, textBytes('PXEClient')];
+
 /**
  * "PXEClient" ends the firmware's wait for a proxyDHCP server. Alone it sends EDK2 to UDP port 4011;
  * PXE_DISCOVERY_CONTROL with bit 3 (PXE 2.1 table 2-1) tells it to load the boot file of this reply instead.
+ * Some UEFI firmware passes over an offer without an address that says so, but all asks on 4011.
  */
-function pxeOptions(): readonly [number, Uint8Array][] {
+function pxeOptions(
+  client: DhcpClient,
+  as: 'server' | 'proxy',
+): readonly (readonly [number, Uint8Array])[] {
+  if (as === 'proxy' && client.firmware === 'uefi') return [proxyClass];
   const control = packSubOptions([[discoveryControl, Uint8Array.of(useBootFile)]]);
   return [
-    [dhcpOption.vendorClass, textBytes('PXEClient')],
+    proxyClass,
     [dhcpOption.vendorSpecific, Buffer.concat([control, Uint8Array.of(dhcpOption.end)])],
   ];
 }

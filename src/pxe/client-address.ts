@@ -19,6 +19,20 @@ export type ClientPlace =
       readonly pool: NonNullable<Network['pool']>;
     }
   | {
+      /** Another DHCP server gives the address; what to load is ours to say. */
+      readonly kind: 'proxy';
+      readonly name: string;
+      readonly network: Network;
+      /** Absent for a machine that no role file names. */
+      readonly link?: Link;
+    }
+  | {
+      /** Another DHCP server gives the address, and the client loads nothing. */
+      readonly kind: 'elsewhere';
+      readonly name: string;
+      readonly reason: string;
+    }
+  | {
       readonly kind: 'none';
       /** Node name; empty where no one node is meant. */
       readonly name: string;
@@ -26,7 +40,10 @@ export type ClientPlace =
     };
 
 /** A client that has an address here. */
-export type Place = Exclude<ClientPlace, { kind: 'none' }>;
+export type Place = Extract<ClientPlace, { kind: 'node' | 'pool' }>;
+
+/** A client that has its address from another DHCP server. */
+export type ProxyPlace = Extract<ClientPlace, { kind: 'proxy' }>;
 
 /** Which network the client is on and how it comes by its address there, or why it gets none. */
 export function placeClient(
@@ -37,9 +54,12 @@ export function placeClient(
 ): ClientPlace {
   const name = machineName(machine);
   const none = (reason: string): ClientPlace => ({ kind: 'none', name, reason });
-  if (machine.kind === 'ignore' || machine.kind === 'conflict') return none(machine.reason);
-
   const network = clientNetwork(client, site, serverAddress);
+  if (network?.dhcp === 'proxy' && !loadsSomething(client)) {
+    const reason = `it loads nothing, and network ${network.name} has another DHCP server for its address`;
+    return { kind: 'elsewhere', name, reason };
+  }
+  if (machine.kind === 'ignore' || machine.kind === 'conflict') return none(machine.reason);
   if (!network) {
     return none(
       client.relay
@@ -50,10 +70,11 @@ export function placeClient(
   switch (network.dhcp) {
     case 'off':
       return none(`site.yaml says dhcp: off for network ${network.name}`);
-    case 'proxy':
-      return none(
-        `site.yaml says dhcp: proxy for network ${network.name}, which this version does not do; say dhcp: server`,
-      );
+    case 'proxy': {
+      if (machine.kind !== 'node') return { kind: 'proxy', name, network };
+      const place = placeNode(client, machine.node, network, site);
+      return place.kind === 'node' ? { kind: 'proxy', name, network, link: place.link } : place;
+    }
     case 'server':
       break;
   }
@@ -64,6 +85,11 @@ export function placeClient(
     );
   }
   return { kind: 'pool', name, network, pool: network.pool };
+}
+
+/** An operating system names no architecture. */
+function loadsSomething(client: DhcpClient): boolean {
+  return client.via !== 'os' || client.arch !== undefined;
 }
 
 function machineName(machine: Machine): string {
@@ -86,7 +112,7 @@ function clientNetwork(client: DhcpClient, site: Site, serverAddress: Ipv4): Net
   const own = networks.find((n) => n.server === serverAddress);
   if (client.ciaddr === noAddress) return own;
   const there = containing(client.ciaddr);
-  return there?.dhcp === 'server' ? there : own;
+  return there?.dhcp === 'server' || there?.dhcp === 'proxy' ? there : own;
 }
 
 function placeNode(client: DhcpClient, node: SiteNode, network: Network, site: Site): ClientPlace {

@@ -21,6 +21,8 @@ export interface DhcpFacts {
   /** Whether this machine fetched our loader lately and its firmware has not asked since. */
   readonly isOurLoader: boolean;
   readonly ports: DhcpPorts;
+  /** Who asks, where it asks the boot server's port 4011 and not the DHCP port. */
+  readonly bootServerAsker?: Destination;
   /** Milliseconds since the epoch. */
   readonly now: number;
   /** Seconds for which an address is given; twelve hours where left out. */

@@ -6,12 +6,16 @@ import { noAddress } from './dhcp-packet.ts';
 import { type DhcpClient, describeClient } from './identify-client.ts';
 import { offerHold } from './leases.ts';
 import { addressFor, bind, forget } from './pool-address.ts';
+import { answerBootServer, decideProxyReply } from './proxy-reply.ts';
 import { refuseAddress, replyWith, serverId } from './reply-packet.ts';
 
-/** What to answer to a client's message in server mode (RFC 2131 §4.3), as a value; it changes nothing. */
+/** What to answer to a client's message (RFC 2131 §4.3, PXE 2.1 §2.2), as a value; it changes nothing. */
 export function decideDhcpReply(client: DhcpClient, facts: DhcpFacts): DhcpDecision {
   const place = placeClient(client, facts.site, facts.machine, facts.serverAddress);
   if (place.kind === 'none') return refuse(place, place.reason);
+  if (place.kind === 'elsewhere') return silent(place, place.reason);
+  if (facts.bootServerAsker) return answerBootServer(client, facts, place, facts.bootServerAsker);
+  if (place.kind === 'proxy') return decideProxyReply(client, facts, place);
   const named = client.serverId;
   if (named !== undefined && named !== serverId(client, facts)) {
     return tellProblem(

@@ -15,7 +15,7 @@ import { createFirmwareSightings } from './firmware-sightings.ts';
 import { createHeldAddresses } from './held-addresses.ts';
 import { type DhcpClient, identifyClient } from './identify-client.ts';
 import { createRepeatedRefusals } from './repeated-refusals.ts';
-import type { DhcpPorts } from './reply-destination.ts';
+import { bootServerPort, type Destination, type DhcpPorts } from './reply-destination.ts';
 import type { WirePacket } from './wire-packet.ts';
 
 export interface DhcpServerInput {
@@ -46,11 +46,11 @@ export interface DhcpServer {
 }
 
 /**
- * Answers DHCP in server mode on the segment of `serverAddress`; resolves when it listens.
- * Fails with an AppError where the address or the port cannot be had, or site.yaml wants another mode.
+ * Answers DHCP, as server or proxy, on the segment of `serverAddress`; resolves when it listens.
+ * Fails with an AppError where the address or a port cannot be had, or no network of site.yaml has the address.
  */
 export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServer> {
-  requireServerMode(input.current().site, input.serverAddress);
+  requireMode(input.current().site, input.serverAddress);
   const now = input.now ?? Date.now;
   const asked = input.ports ?? { server: 67, client: 68 };
   const held = createHeldAddresses();
@@ -60,14 +60,21 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
   // Bound to the address, this socket gets unicast, and a limited broadcast that it sends leaves by that
   // address's interface; bound to every address, the other gets the broadcasts of clients without one.
   const own = await bind(input.serverAddress, asked.server);
-  const ports = { server: own.address().port, client: asked.client };
+  const ports: DhcpPorts = { server: own.address().port, client: asked.client };
   const everyone = await bind('0.0.0.0', ports.server).catch(async (error: unknown) => {
     await close(own);
     throw error;
   });
+  // Where EDK2 asks after an offer without discovery control (PXE 2.1 §2.2.3).
+  const bootServer = await bind(input.serverAddress, bootServerPort(asked)).catch(
+    async (error: unknown) => {
+      await Promise.all([close(own), close(everyone)]);
+      throw error;
+    },
+  );
   own.setBroadcast(true);
 
-  function decide(client: DhcpClient): DhcpDecision {
+  function decide(client: DhcpClient, bootServerAsker?: Destination): DhcpDecision {
     const { site } = input.current();
     const at = now();
     firmware.note(client, at);
@@ -80,6 +87,7 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
       holds: held.byAddress,
       isOurLoader: firmware.isOurLoader(client.mac, input.loaderFetchedAt(client.mac), at),
       ports,
+      ...(bootServerAsker === undefined ? {} : { bootServerAsker }),
       now: at,
       ...(input.leaseSeconds === undefined ? {} : { leaseSeconds: input.leaseSeconds }),
     });
@@ -103,17 +111,18 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
   }
 
   function show(
+    socket: Socket,
     direction: 'in' | 'out',
     { mac, via }: DhcpClient,
     remote: WirePacket['remote'],
     bytes: Uint8Array,
   ): void {
-    const local = { address: input.serverAddress, port: ports.server };
+    const local = { address: input.serverAddress, port: socket.address().port };
     const about = { at: now(), machine: mac, via, direction, local, remote };
     input.onPacket?.({ ...about, protocol: 'dhcp', summary: '', bytes });
   }
 
-  function receive(bytes: Uint8Array, from: WirePacket['remote']): void {
+  function receive(socket: Socket, bytes: Uint8Array, from: Destination): void {
     const parsed = parseDhcpPacket(bytes);
     const identified = parsed.kind === 'packet' ? identifyClient(parsed.packet) : parsed;
     if (identified.kind === 'refusal') {
@@ -121,10 +130,11 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
       return;
     }
     const { client } = identified;
-    show('in', client, from, bytes);
-    const decision = decide(client);
+    show(socket, 'in', client, from, bytes);
+    const asksBootServer = socket === bootServer;
+    const decision = decide(client, asksBootServer ? from : undefined);
     for (const change of decision.changes) apply(change);
-    if (decision.kind === 'reply') send(client, decision);
+    if (decision.kind === 'reply') send(asksBootServer ? bootServer : own, client, decision);
     if (!refusals.isNews(client.mac, decision, now())) return;
     if (decision.event) {
       input.onEvent({ machine: client.mac, node: decision.node, ...decision.event });
@@ -133,19 +143,23 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
     }
   }
 
-  function send(client: DhcpClient, { packet, maxBytes, to }: DhcpDecision & { kind: 'reply' }) {
+  function send(
+    socket: Socket,
+    client: DhcpClient,
+    { packet, maxBytes, to }: DhcpDecision & { kind: 'reply' },
+  ): void {
     const bytes = packDhcpPacket(packet, maxBytes);
-    own.send(bytes, to.port, to.address, (error) => {
+    socket.send(bytes, to.port, to.address, (error) => {
       if (error) input.log(`dhcp: ${client.mac}: no reply to ${to.address}: ${error.message}`);
     });
-    show('out', client, to, bytes);
+    show(socket, 'out', client, to, bytes);
   }
 
-  for (const socket of [own, everyone]) {
+  for (const socket of [own, everyone, bootServer]) {
     socket.on('message', (bytes, from) => {
       // A lease that cannot be written is not acknowledged; the client asks again, and others are served.
       try {
-        receive(bytes, from);
+        receive(socket, bytes, { address: from.address as Ipv4, port: from.port });
       } catch (error) {
         input.log(`dhcp: ${from.address}: ${error instanceof Error ? error.message : error}`);
       }
@@ -153,9 +167,9 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
     socket.on('error', (error) => input.log(`dhcp: ${error.message}`));
   }
   return {
-    ports,
+    ports: { ...ports, bootServer: bootServer.address().port },
     async stop() {
-      await Promise.all([close(own), close(everyone)]);
+      await Promise.all([close(own), close(everyone), close(bootServer)]);
     },
   };
 }
@@ -168,20 +182,13 @@ function machineIdentity(client: DhcpClient): MachineIdentity {
   };
 }
 
-function requireServerMode(site: Site, serverAddress: Ipv4): void {
+function requireMode(site: Site, serverAddress: Ipv4): void {
   const network = [...site.networks.values()].find((n) => n.server === serverAddress);
   if (!network) {
     throw new AppError(
       'dhcp-no-network',
       `no network of site.yaml has the server ${serverAddress}`,
       `say server: ${serverAddress} in the network that this machine boots`,
-    );
-  }
-  if (network.dhcp === 'proxy') {
-    throw new AppError(
-      'dhcp-proxy-unsupported',
-      `site.yaml says dhcp: proxy for network ${network.name}, which this version does not do`,
-      'say dhcp: server, and turn the other DHCP server on that segment off',
     );
   }
 }

@@ -46,5 +46,6 @@ function subject(
   if (event?.kind === 'dhcp-problem' || event?.kind === 'dhcp-refused') {
     return { who: mac, what: event.reason };
   }
+  // Firmware, then a loader, take one address.
   return decision.kind === 'ignore' ? { who: mac, what: decision.reason } : undefined;
 }

@@ -1,10 +1,17 @@
 import { type Ipv4, ipv4FromNumber } from '../net/ipv4.ts';
 import { noAddress } from './dhcp-packet.ts';
 
-/** UDP ports of DHCP: 67 and 68, others in tests. */
+/** UDP ports of DHCP: 67, 68 and 4011, others in tests. */
 export interface DhcpPorts {
   readonly server: number;
   readonly client: number;
+  /** The boot server's (PXE 2.1 §2.2.3). */
+  readonly bootServer?: number;
+}
+
+/** UDP port of the boot server: 4011, any free one beside another DHCP port. */
+export function bootServerPort(ports: DhcpPorts): number {
+  return ports.bootServer ?? (ports.server === 67 ? 4011 : 0);
 }
 
 export interface Destination {

@@ -10,7 +10,8 @@ import type { DhcpClient } from './identify-client.ts';
 import { leaseSeconds as usualLeaseSeconds } from './leases.ts';
 import { replyDestination } from './reply-destination.ts';
 
-const messageNumber = { offer: 2, ack: 5, nak: 6 } as const;
+/** Message types of a server (RFC 2132 §9.6). */
+export const messageNumber = { offer: 2, ack: 5, nak: 6 } as const;
 
 /** A NAK: the client may not use the address that it asks for. */
 export function refuseAddress(
@@ -51,7 +52,7 @@ export function replyWith(
   yiaddr: Ipv4,
   rest: { readonly changes: readonly LeaseChange[]; readonly event?: EventBody },
 ): DhcpDecision {
-  const boot = bootAnswer(client, facts);
+  const boot = bootAnswer(client, facts, 'server');
   if (boot.kind === 'none') return refuse(place, boot.reason);
   const isBoot = boot.kind === 'boot';
   return {
@@ -88,7 +89,8 @@ export function replyWith(
   };
 }
 
-function replyHeader(client: DhcpClient) {
+/** The header of an answer: what the request's says, and nothing of an address. */
+export function replyHeader(client: DhcpClient) {
   return {
     op: 'reply',
     htype: client.htype,

@@ -37,7 +37,12 @@ export function createLoaderSightings(
     machineAt: (address) => machineAt.get(address),
     fetchedAt: (mac) => fetchedAt.get(mac),
     noteDhcp(event) {
-      if (event.kind === 'dhcp-acked') machineAt.set(event.address, event.machine);
+      switch (event.kind) {
+        case 'dhcp-acked':
+        case 'address-taken':
+        case 'proxy-answered':
+          if (event.address !== undefined) machineAt.set(event.address, event.machine);
+      }
       journal.add(event);
     },
     noteEvent(event) {

@@ -12,6 +12,12 @@ function describe(event: Event): string {
       return `offered ${event.address} to ${event.client}`;
     case 'dhcp-acked':
       return `acknowledged ${event.address} to ${event.client}`;
+    case 'proxy-answered':
+      return `told ${event.client} to load ${event.file}${event.port === 'boot-server' ? ', on port 4011' : ''}`;
+    case 'address-taken': {
+      const from = event.server ? ` of the DHCP server ${event.server}` : '';
+      return `takes ${event.address}${from}${event.warning ? `; ${event.warning}` : ''}`;
+    }
     case 'dhcp-refused':
       return `refused by DHCP: ${event.reason}`;
     case 'dhcp-problem':

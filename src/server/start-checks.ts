@@ -17,11 +17,10 @@ export interface ServedNetwork extends Network {
   readonly server: Ipv4;
 }
 
-/** The networks whose machines boot from here by this server's own DHCP. */
+/** The networks whose machines boot from here, with their addresses from this server or from another. */
 export function servedNetworks(site: Site): readonly ServedNetwork[] {
   return [...site.networks.values()].filter(
-    (network): network is ServedNetwork =>
-      network.server !== undefined && network.dhcp === 'server',
+    (network): network is ServedNetwork => network.server !== undefined && network.dhcp !== 'off',
   );
 }
 
@@ -40,7 +39,7 @@ export async function checkHost(site: Site): Promise<readonly Problem[]> {
   if (served.length === 0) {
     problems.push(
       problemOf(
-        'no network of site.yaml has a server: and dhcp: server, so no machine could boot',
+        'no network of site.yaml has a server: and dhcp: server or proxy, so no machine could boot',
         "give the boot network server: <this machine's address>",
       ),
     );

@@ -7,6 +7,7 @@ import { startHttp } from '../http/start-http.ts';
 import { openImageStore } from '../images/image-store.ts';
 import { createBootTrace } from '../pxe/boot-trace.ts';
 import { startDhcpServer } from '../pxe/dhcp-server.ts';
+import { bootServerPort, type DhcpPorts } from '../pxe/reply-destination.ts';
 import { startTftpServer } from '../pxe/tftp-server.ts';
 import { renderProblems } from '../render-problems.ts';
 import type { Fleet } from '../roles/fleet.ts';
@@ -35,7 +36,7 @@ export interface ServerOptions {
   readonly ports?: {
     readonly http?: number;
     readonly tftp?: number;
-    readonly dhcp?: { readonly server: number; readonly client: number };
+    readonly dhcp?: DhcpPorts;
   };
   /** One line per thing an operator wants to see go by. */
   readonly log: (line: string) => void;
@@ -146,6 +147,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       site: loaded.value.site.name,
       listens: [
         `DHCP ${address}:${dhcp.ports.server}`,
+        `PXE ${address}:${dhcp.ports.bootServer}`,
         `TFTP ${address}:${tftp.port}`,
         `HTTP ${serverUrl}`,
         console && options.admin
@@ -167,8 +169,10 @@ function unreadable(error: unknown): Result<Fleet> {
 }
 
 function placesOf(address: string, { ports, admin }: ServerOptions): readonly Listening[] {
+  const dhcp = ports?.dhcp ?? { server: 67, client: 68 };
   return [
-    { what: 'DHCP', protocol: 'udp', address, port: ports?.dhcp?.server ?? 67 },
+    { what: 'DHCP', protocol: 'udp', address, port: dhcp.server },
+    { what: 'PXE', protocol: 'udp', address, port: bootServerPort(dhcp) },
     { what: 'TFTP', protocol: 'udp', address, port: ports?.tftp ?? 69 },
     { what: 'HTTP', protocol: 'tcp', address, port: ports?.http ?? 80 },
     ...(admin

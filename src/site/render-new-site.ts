@@ -45,10 +45,7 @@ export function renderNewSite(site: NewSite): string {
           '    ',
           'gateway: …  no default route was found; without one, nodes reach this network only',
         ],
-    [
-      `    dhcp: ${site.dhcp}`,
-      'server | off; proxy (another DHCP server gives the addresses) is not served yet',
-    ],
+    [`    dhcp: ${site.dhcp}`, 'server | proxy (another DHCP server gives the addresses) | off'],
     ...dhcpAdvice(site.dhcp),
     ...(pool ? [[`    pool: ${pool}`, 'for machines that no role file names'] as const] : []),
     ['', ''],
@@ -61,6 +58,9 @@ export function renderNewSite(site: NewSite): string {
 }
 
 function dhcpAdvice(dhcp: Network['dhcp']): readonly (readonly [string, string])[] {
+  if (dhcp === 'proxy') {
+    return [['    ', 'Reserve the addresses of your role files in the other DHCP server, by MAC.']];
+  }
   if (dhcp !== 'server') return [];
   return [
     [

@@ -56,6 +56,27 @@ export type EventBody =
       /** The client in words. */
       readonly client: string;
     }
+  | {
+      /** Another DHCP server gives the address; this one said what to load. */
+      readonly kind: 'proxy-answered';
+      readonly port: 'dhcp' | 'boot-server';
+      readonly via: ClientVia;
+      /** The client in words. */
+      readonly client: string;
+      /** TFTP name or URL. */
+      readonly file: string;
+      /** What the other server gave, where the client says it. */
+      readonly address?: Ipv4;
+    }
+  | {
+      readonly kind: 'address-taken';
+      readonly address: Ipv4;
+      /** The other DHCP server, where the client names it. */
+      readonly server?: Ipv4;
+      readonly via: ClientVia;
+      /** What to mind about it; absent where nothing. */
+      readonly warning?: string;
+    }
   | { readonly kind: 'dhcp-refused'; readonly reason: string }
   | { readonly kind: 'dhcp-problem'; readonly problem: DhcpProblem; readonly reason: string }
   | {

@@ -66,7 +66,12 @@ export function foldMachine(
   switch (event.kind) {
     case 'dhcp-offered':
     case 'dhcp-acked':
+    case 'proxy-answered':
       return foldDhcp(before, event);
+    case 'address-taken': {
+      const { address, warning } = event;
+      return before && change(before, { address, ...(warning === undefined ? {} : { warning }) });
+    }
     case 'loader-sent':
       if (before?.run.stage === 'dhcp') return advance(before, event, 'loader');
       if (before?.run.stage === 'loader') return heard(before, event);
@@ -109,27 +114,29 @@ type Of<K extends Event['kind']> = Extract<Event, { kind: K }>;
  */
 function foldDhcp(
   before: MachineState | undefined,
-  event: Of<'dhcp-offered'> | Of<'dhcp-acked'>,
+  event: Of<'dhcp-offered' | 'dhcp-acked' | 'proxy-answered'>,
 ): MachineState | undefined {
   // After a long pause the same question is another boot's.
   const paused = before !== undefined && event.at - before.run.heardAt > stalledAfter;
   const stage = paused ? undefined : before?.run.stage;
+  // Beside another DHCP server the first answer goes out before the machine has an address.
+  const facts = event.address === undefined ? {} : { address: event.address };
   switch (event.via) {
     case 'os':
       return before;
     case 'rolecall':
       if (stage === 'dhcp' || stage === 'loader') break;
-      return change(begin(before, event, 'loader'), { address: event.address });
+      return change(begin(before, event, 'loader'), facts);
     case 'ipxe':
       // The ROM of a card is iPXE as our loader is: right after a loader was sent, it is that loader.
       if (stage === 'dhcp' || stage === 'loader') break;
-      return change(begin(before, event, 'dhcp'), { address: event.address });
+      return change(begin(before, event, 'dhcp'), facts);
     case 'http':
     case 'pxe':
       if (stage === 'dhcp') break;
-      return change(begin(before, event, 'dhcp'), { address: event.address });
+      return change(begin(before, event, 'dhcp'), facts);
   }
-  return before && change(heard(before, event), { address: event.address });
+  return before && change(heard(before, event), facts);
 }
 
 function foldReport(

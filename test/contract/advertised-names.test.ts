@@ -53,11 +53,8 @@ const offers = Object.entries(architectures).flatMap(([arch, { name, firmware }]
 
 describe('what DHCP names', () => {
   test.each(offers)('$name ($arch) by $via', async ({ arch, firmware, via }) => {
-    const answer = bootAnswer({ arch, firmware, via, mac } as DhcpClient, {
-      serverAddress: address,
-      httpServer: http,
-      isOurLoader: false,
-    });
+    const facts = { serverAddress: address, httpServer: http, isOurLoader: false };
+    const answer = bootAnswer({ arch, firmware, via, mac } as DhcpClient, facts, 'server');
     if (answer.kind !== 'boot') {
       expect(architectures[arch]?.loader, 'a refusal is for want of a loader').toBeUndefined();
       return;

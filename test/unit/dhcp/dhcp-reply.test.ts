@@ -484,12 +484,6 @@ describe('networks and relays', () => {
 
   it.each<[string, Said, Partial<DhcpFacts>, RegExp]>([
     ['an unknown relay', { giaddr: '172.16.0.1' }, {}, /relay 172\.16\.0\.1, and no network/],
-    [
-      'dhcp: proxy',
-      {},
-      { site: aDhcpSite({ boot: { dhcp: 'proxy' } }) },
-      /dhcp: proxy for network boot, which this version does not do; say dhcp: server/,
-    ],
     ['dhcp: off', {}, { site: aDhcpSite({ boot: { dhcp: 'off' } }) }, /dhcp: off for network boot/],
     [
       'no network',

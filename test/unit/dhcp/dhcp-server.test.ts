@@ -188,14 +188,6 @@ describe('what keeps it from starting', () => {
     });
   });
 
-  it('a network in proxy mode', async () => {
-    const site = aDhcpSite({ boot: { ...loopback, dhcp: 'proxy' } });
-    expect(await refusal({ current: () => ({ site }) })).toMatchObject({
-      code: 'dhcp-proxy-unsupported',
-      message: 'site.yaml says dhcp: proxy for network boot, which this version does not do',
-    });
-  });
-
   it('a site without a network for its address', async () => {
     expect(await refusal({ current: () => ({ site: aDhcpSite() }) })).toMatchObject({
       code: 'dhcp-no-network',
