@@ -8,6 +8,7 @@ import type { AdminService } from './admin-service.ts';
 import { openConsole, templatesFolder } from './console-page.ts';
 import { streamChanges } from './event-stream.ts';
 import { isHostAllowed } from './host-header.ts';
+import { renderLastBoot } from './last-boot.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { answerErrors } from './plain-answers.ts';
 
@@ -46,6 +47,21 @@ export function createAdminApp(service: AdminService, options: AdminOptions = {}
       const node = findNode(request);
       if (node) response.json(service.boots(node.name).map(toBoot));
       else refuseUnknown(response);
+    },
+    lastBoot(request, response) {
+      const machine = parseMac(String(request.params.mac));
+      if (machine) response.json(renderLastBoot(service.lastBoot(machine)));
+      else refuse(response, 400, 'bad-parameter', noMac.message, noMac.hint);
+    },
+    capture(request, response) {
+      const machine = parseMac(String(request.params.mac));
+      const since = readTime(request.query.since);
+      if (!machine) return refuse(response, 400, 'bad-parameter', noMac.message, noMac.hint);
+      if (since === 'unreadable') {
+        return refuse(response, 400, 'bad-parameter', noTime.message, noTime.hint);
+      }
+      response.type(adminRoutes.capture.type);
+      response.send(Buffer.from(service.capture(machine, since ?? 0)));
     },
     events(request, response) {
       const query = readEventQuery(request);
@@ -138,13 +154,27 @@ function readEventQuery(request: Request) {
   if (machine !== undefined && !mac) {
     return bad('machine= is no MAC address', 'machine=52:54:00:00:00:11');
   }
-  const text = typeof since === 'string' ? since : '';
-  const at = /^\d+$/.test(text) ? Number(text) : Date.parse(text);
-  if (since !== undefined && Number.isNaN(at)) {
-    return bad('since= is no time', 'since=2026-01-31T09:00:00Z, or milliseconds since the epoch');
-  }
-  const value = { ...(mac ? { machine: mac } : {}), ...(since === undefined ? {} : { since: at }) };
+  const at = readTime(since);
+  if (at === 'unreadable') return bad(noTime.message, noTime.hint);
+  const value = { ...(mac ? { machine: mac } : {}), ...(at === undefined ? {} : { since: at }) };
   return { ok: true, value } as const;
+}
+
+const noMac = {
+  message: 'that is no MAC address',
+  hint: '/api/v1/machines/52:54:00:00:00:11/boot',
+};
+const noTime = {
+  message: 'since= is no time',
+  hint: 'since=2026-01-31T09:00:00Z, or milliseconds since the epoch',
+};
+
+/** A time of a query, milliseconds since the epoch. */
+function readTime(value: unknown): number | undefined | 'unreadable' {
+  if (value === undefined) return undefined;
+  const text = typeof value === 'string' ? value : '';
+  const at = /^\d+$/.test(text) ? Number(text) : Date.parse(text);
+  return Number.isNaN(at) ? 'unreadable' : at;
 }
 
 function bad(message: string, hint: string) {

@@ -3,6 +3,7 @@ import {
   bootSchema,
   errorSchema,
   healthSchema,
+  lastBootSchema,
   loggedEventSchema,
   nodeDetailSchema,
   nodeStatusSchema,
@@ -55,6 +56,22 @@ export const adminRoutes = {
     type: 'application/json',
     schema: z.array(bootSchema),
     errors: { 404: 'no node or spare has that name' },
+  },
+  lastBoot: {
+    path: '/api/v1/machines/{mac}/boot',
+    summary: "A machine's last boot packet by packet, and what it shows",
+    type: 'application/json',
+    schema: lastBootSchema,
+    errors: { 400: 'that is no MAC address' },
+  },
+  capture: {
+    path: '/api/v1/machines/{mac}/boot.pcap',
+    summary: 'The same as a capture file for Wireshark',
+    type: 'application/vnd.tcpdump.pcap',
+    query: {
+      since: 'only packets at or after this time: ISO 8601, or milliseconds since the epoch',
+    },
+    errors: { 400: 'a parameter cannot be read' },
   },
   events: {
     path: '/api/v1/events',

@@ -1,4 +1,7 @@
 import type { Problem } from '../errors.ts';
+import type { MacAddress } from '../net/mac.ts';
+import type { Diagnosis } from '../pxe/diagnose-boot.ts';
+import type { WirePacket } from '../pxe/wire-packet.ts';
 import type { BootRecord } from '../state/boots.ts';
 import type { Event } from '../state/event.ts';
 import type { EventQuery, LoggedEvent } from '../state/events.ts';
@@ -22,6 +25,18 @@ export interface ServerFacts {
   readonly startedAt: number;
 }
 
+/** The packets of a machine's last boot, and what they show. */
+export interface LastBoot {
+  readonly machine: MacAddress;
+  /** When this was looked up, milliseconds since the epoch. */
+  readonly at: number;
+  /** In the order in which they came; none where no boot was seen since the server started. */
+  readonly packets: readonly WirePacket[];
+  /** Packets of its middle that are not kept. */
+  readonly dropped: number;
+  readonly diagnosis: Diagnosis;
+}
+
 /** What makes the console look again: something happened to a machine, or to the site on disk. */
 export type Change = { readonly kind: 'event'; readonly event: Event } | { readonly kind: 'site' };
 
@@ -33,6 +48,9 @@ export interface AdminService {
   events(query: EventQuery): readonly LoggedEvent[];
   /** Boots of that node that are kept, newest first. */
   boots(name: string): readonly BootRecord[];
+  lastBoot(machine: MacAddress): LastBoot;
+  /** The same as a capture file, of packets at or after `since` (milliseconds since the epoch). */
+  capture(machine: MacAddress, since: number): Uint8Array;
   /** undefined while the site on disk is the one that is served. */
   siteProblem(): SiteProblem | undefined;
   /** Calls with each change as it happens; gives back what ends that. */

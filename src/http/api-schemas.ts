@@ -78,6 +78,35 @@ export const bootSchema = z.strictObject({
     .describe('the immutable set: blobs by digest and size, kernel arguments'),
 });
 
+export const lastBootSchema = z.strictObject({
+  machine: z.string(),
+  at: time.describe('when this was looked up'),
+  state: z
+    .enum(['ready', 'waiting', 'stuck', 'failed'])
+    .describe('waiting while the next step may still come, stuck when it is overdue'),
+  verdict: z.string().describe('what was seen, in one sentence'),
+  hint: z.string().describe('what it may be and what to do; empty where nothing is wrong'),
+  dropped: z.number().int().describe('packets of its middle that are not kept'),
+  packets: z
+    .array(
+      z.strictObject({
+        at: time,
+        protocol: z.enum(['dhcp', 'tftp', 'http']),
+        direction: z.enum(['in', 'out']),
+        local: z.string(),
+        remote: z.string(),
+        summary: z.string(),
+        bytes: z.number().int().describe('bytes kept of it'),
+      }),
+    )
+    .describe(
+      'in the order in which they came; none where no boot was seen since the server began',
+    ),
+});
+
+/** A machine's last boot as the API tells it. */
+export type LastBootAnswer = z.infer<typeof lastBootSchema>;
+
 export const healthSchema = z.strictObject({
   status: z
     .enum(['ok', 'degraded'])

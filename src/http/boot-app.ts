@@ -69,6 +69,7 @@ export function createBootApp(service: BootService, options: BootOptions = {}): 
     const query = readScriptQuery(request);
     if (!query) return plain(response, 400, 'mac= is missing or is no MAC address');
     const answer = await service.script(query, clientAddress(request));
+    response.locals.refused = answer.refused;
     response.status(answer.status).type('text/plain');
     response.setHeader('Cache-Control', 'no-store');
     response.send(answer.body);

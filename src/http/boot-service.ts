@@ -54,7 +54,7 @@ export interface BootService {
   script(
     query: ScriptQuery,
     from: string,
-  ): Promise<{ readonly status: number; readonly body: string }>;
+  ): Promise<{ readonly status: number; readonly body: string; readonly refused?: string }>;
   /** A blob of the image store. */
   blob(digest: Digest): Promise<ServedFile | undefined>;
   overlay(digest: Digest): Promise<ServedFile | undefined>;

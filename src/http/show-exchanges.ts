@@ -29,8 +29,17 @@ export function showExchanges(onPacket: (packet: WirePacket) => void): RequestHa
         : Math.max(0, (request.socket.bytesWritten ?? 0) - bytesWritten);
       const status = response.statusCode;
       const body = method === 'HEAD' ? { bytes: 0 } : { bytes };
+      const refused = response.locals.refused as string | undefined;
       const report = isReport ? reportOf(request.body) : undefined;
-      const told = { method, target, status, whole, ...body, ...(report ? { report } : {}) };
+      const told = {
+        method,
+        target,
+        status,
+        whole,
+        ...body,
+        ...(report ? { report } : {}),
+        ...(refused ? { refused } : {}),
+      };
       show('out', responseHead(response), told);
     });
     next();

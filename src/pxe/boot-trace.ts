@@ -1,7 +1,7 @@
 import type { MacAddress } from '../net/mac.ts';
 import { dhcpOption, readIpv4 } from './dhcp-options.ts';
 import { noAddress, parseDhcpPacket } from './dhcp-packet.ts';
-import type { WirePacket } from './wire-packet.ts';
+import type { MachinePacket, WirePacket } from './wire-packet.ts';
 
 export interface TraceLimits {
   /** Machines that came further than a DISCOVER. */
@@ -24,11 +24,11 @@ export const defaultTraceLimits: TraceLimits = {
   addresses: 8192,
 };
 
-/** What was kept of one boot. */
+/** What was kept of one boot; good until the next packet is noted. */
 export interface TracedBoot {
   readonly machine: MacAddress;
   /** In the order in which they came. */
-  readonly packets: readonly WirePacket[];
+  readonly packets: readonly MachinePacket[];
   /** Packets between the first and the last ones that are not kept. */
   readonly dropped: number;
 }
@@ -40,14 +40,10 @@ export interface BootTrace {
   of(machine: MacAddress): TracedBoot | undefined;
   /** Every boot that is kept, the one that spoke last at the end. */
   boots(): readonly TracedBoot[];
-  /** Calls with each packet of a boot as it is kept; gives back what ends that. */
-  subscribe(listener: (packet: WirePacket & { readonly machine: MacAddress }) => void): () => void;
 }
 
-type KeptPacket = WirePacket & { readonly machine: MacAddress };
-
 interface Kept {
-  readonly packets: KeptPacket[];
+  readonly packets: MachinePacket[];
   dropped: number;
   bytes: number;
   /** Whether all of them are DISCOVERs and OFFERs. */
@@ -72,7 +68,6 @@ export function createBootTrace(limits: Partial<TraceLimits> = {}): BootTrace {
   const strangers = new Map<MacAddress, Kept>();
   const machines = new Map<MacAddress, Kept>();
   const machineAt = new Map<string, MacAddress>();
-  const listeners = new Set<(packet: KeptPacket) => void>();
   let bytes = 0;
 
   function note(packet: WirePacket): void {
@@ -90,8 +85,6 @@ export function createBootTrace(limits: Partial<TraceLimits> = {}): BootTrace {
     (kept.asking ? strangers : machines).set(machine, kept);
     bytes += kept.bytes;
     evict();
-    const last = kept.packets.at(-1);
-    if (last) for (const listener of listeners) listener(last);
   }
 
   function noteAddress(packet: WirePacket, machine: MacAddress): void {
@@ -105,7 +98,7 @@ export function createBootTrace(limits: Partial<TraceLimits> = {}): BootTrace {
     trim(machineAt, most.addresses);
   }
 
-  function keep(kept: Kept, packet: KeptPacket): void {
+  function keep(kept: Kept, packet: MachinePacket): void {
     kept.packets.push(packet);
     kept.bytes += packet.bytes.length + overhead;
     kept.asking &&= isAsking(packet);
@@ -135,7 +128,7 @@ export function createBootTrace(limits: Partial<TraceLimits> = {}): BootTrace {
   }
 
   function traced(machine: MacAddress, { packets, dropped }: Kept): TracedBoot {
-    return { machine, packets: [...packets], dropped };
+    return { machine, packets, dropped };
   }
 
   return {
@@ -145,10 +138,6 @@ export function createBootTrace(limits: Partial<TraceLimits> = {}): BootTrace {
       return kept && traced(machine, kept);
     },
     boots: () => [...strangers, ...machines].map(([machine, kept]) => traced(machine, kept)),
-    subscribe(listener) {
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
-    },
   };
 }
 

@@ -30,6 +30,9 @@ export type WirePacket =
   | (Wire & { readonly protocol: 'tftp'; readonly transfer?: TransferEnd })
   | (Wire & { readonly protocol: 'http'; readonly exchange: HttpExchange });
 
+/** A packet whose machine is known. */
+export type MachinePacket = WirePacket & { readonly machine: MacAddress };
+
 /** How a TFTP transfer ended: its data blocks and acknowledgements, summed up. */
 export interface TransferEnd {
   readonly file: string;
@@ -55,6 +58,10 @@ export interface HttpExchange {
   readonly bytes?: number;
   /** Whether the whole answer was handed to the network. */
   readonly whole?: boolean;
+  /** The part of a boot set that the path names. */
+  readonly part?: 'kernel' | 'initramfs' | 'root' | 'overlay';
+  /** Why the machine gets no boot set, where the answer is a script that says so. */
+  readonly refused?: string;
   /** What the node reported, where the request is a report. */
   readonly report?: { readonly stage: string; readonly reason: string };
 }
@@ -151,11 +158,14 @@ function describeEnd(end: TransferEnd): string {
   }
 }
 
-function describeExchange({ method, target, status, bytes, whole, report }: HttpExchange): string {
-  const asked = `${printableText(method)} ${printableText(target)}`;
+function describeExchange(exchange: HttpExchange): string {
+  const { method, target, status, bytes, whole, part, refused, report } = exchange;
+  const asked = `${printableText(method)} ${part ?? printableText(target)}`;
   if (status === undefined) return asked;
   const told = report
     ? `: ${printableText(report.stage)}${report.reason && ` (${printableText(report.reason)})`}`
-    : '';
+    : refused
+      ? `, refused: ${printableText(refused)}`
+      : '';
   return `${asked} → ${status}, ${bytes ?? 0} bytes${whole === false ? ', cut short' : ''}${told}`;
 }

@@ -1,4 +1,7 @@
 import type { AdminService } from '../http/admin-service.ts';
+import type { BootTrace } from '../pxe/boot-trace.ts';
+import { diagnoseBoot } from '../pxe/diagnose-boot.ts';
+import { packPcap } from '../pxe/pcap.ts';
 import { statusOf } from '../state/node-status.ts';
 import type { State } from '../state/state.ts';
 import type { Journal } from './journal.ts';
@@ -9,11 +12,12 @@ export interface AdminServiceParts {
   readonly journal: Journal;
   readonly version: string;
   readonly site: SiteInForce;
+  readonly trace: BootTrace;
 }
 
 /** What console, API and metrics show. */
 export function createAdminService(parts: AdminServiceParts): AdminService {
-  const { state, journal, site } = parts;
+  const { state, journal, site, trace } = parts;
   const { generation } = site;
   return {
     facts: () => ({
@@ -35,6 +39,15 @@ export function createAdminService(parts: AdminServiceParts): AdminService {
         .list()
         .filter((boot) => boot.node === name)
         .toReversed(),
+    lastBoot(machine) {
+      const { packets = [], dropped = 0 } = trace.of(machine) ?? {};
+      const now = Date.now();
+      return { ...{ machine, at: now, packets, dropped }, diagnosis: diagnoseBoot(packets, now) };
+    },
+    capture(machine, since) {
+      const packets = trace.of(machine)?.packets ?? [];
+      return packPcap(packets.filter((packet) => packet.at >= since));
+    },
     siteProblem: site.problem,
     subscribe(listener) {
       const ends = [

@@ -12,7 +12,7 @@ import { renderBootScript, renderRefusalScript, scriptUrl } from '../pxe/ipxe-sc
 import { prolongLease } from '../pxe/leases.ts';
 import { renderAutoexec } from '../pxe/loader-scriptlet.ts';
 import { packOverlay } from '../roles/pack-overlay.ts';
-import type { BootRecord } from '../state/boots.ts';
+import { type BootRecord, partOf } from '../state/boots.ts';
 import type { EventBody, ReportedStage } from '../state/event.ts';
 import { ensureSecrets } from '../state/secrets.ts';
 import type { State } from '../state/state.ts';
@@ -49,6 +49,7 @@ export function createBootService(parts: BootServiceParts): BootService {
       return {
         status: 200,
         body: renderRefusalScript(reason, scriptUrl(parts.serverUrl, query.mac)),
+        refused: reason,
       };
     };
     if (plan.kind === 'refuse') return refuse(plan.reason, '');
@@ -211,10 +212,4 @@ export function createBootService(parts: BootServiceParts): BootService {
 
 function addressOf(plan: BootPlan & { kind: 'boot' }, from: string): Ipv4 {
   return plan.address?.address ?? (from as Ipv4);
-}
-
-function partOf(record: BootRecord, digest: Digest) {
-  const { kernel, initramfs, root, overlay } = record.set;
-  const parts = { kernel, initramfs, root, overlay } as const;
-  return (Object.keys(parts) as (keyof typeof parts)[]).find((k) => parts[k].digest === digest);
 }

@@ -5,7 +5,6 @@ import { createBootApp } from '../http/boot-app.ts';
 import { createMetrics } from '../http/metrics.ts';
 import { startHttp } from '../http/start-http.ts';
 import { openImageStore } from '../images/image-store.ts';
-import { createBootTrace } from '../pxe/boot-trace.ts';
 import { startDhcpServer } from '../pxe/dhcp-server.ts';
 import { bootServerPort, type DhcpPorts } from '../pxe/reply-destination.ts';
 import { startTftpServer } from '../pxe/tftp-server.ts';
@@ -25,6 +24,7 @@ import { createSiteInForce } from './site-in-force.ts';
 import { checkHost, checkImages, problemOf, servedNetworks } from './start-checks.ts';
 import { startPruning } from './start-pruning.ts';
 import { openLoader } from './tftp-content.ts';
+import { startBootWatch } from './watch-boots.ts';
 
 export interface ServerOptions {
   readonly siteDir: string;
@@ -79,11 +79,14 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 
     const journal = openJournal(state, Date.now);
     stops.push(() => journal.stop());
-    const trace = createBootTrace();
+    const bootWatch = startBootWatch({ boots: state.boots, journal, now: Date.now });
+    stops.push(() => bootWatch.stop());
     const loaders = createLoaderSightings(journal, Date.now, log);
     const site = createSiteInForce({ first, address, prepare, journal, log });
     const { generation } = site;
-    const adminService = createAdminService({ state, journal, site, version: options.version });
+    const adminService = createAdminService({
+      ...{ state, journal, site, version: options.version, trace: bootWatch.trace },
+    });
     const metrics = createMetrics(adminService);
 
     const httpPort = options.ports?.http ?? 80;
@@ -93,7 +96,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       machineAt: loaders.machineAt,
       loaderSent: loaders.noteHttp,
     });
-    const http = await startHttp(createBootApp(boot, { metrics, onPacket: trace.note }), {
+    const http = await startHttp(createBootApp(boot, { metrics, onPacket: bootWatch.note }), {
       host: address,
       port: httpPort,
     });
@@ -104,7 +107,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       port: options.ports?.tftp ?? 69,
       open: (name) => openLoader(name, generation().loaders, images),
       onEvent: loaders.noteTftp,
-      onPacket: trace.note,
+      onPacket: bootWatch.note,
     });
     stops.push(() => tftp.stop());
 
@@ -115,7 +118,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       leases: state.leases,
       loaderFetchedAt: loaders.fetchedAt,
       onEvent: loaders.noteDhcp,
-      onPacket: trace.note,
+      onPacket: bootWatch.note,
       log,
       ...(options.ports?.dhcp ? { ports: options.ports.dhcp } : {}),
     });

@@ -25,6 +25,13 @@ export interface BootRecord {
   readonly lastStage: ReportedStage | '';
 }
 
+/** Which part of the boot's set a digest is; undefined where it is none. */
+export function partOf(record: BootRecord, digest: Digest) {
+  const { kernel, initramfs, root, overlay } = record.set;
+  const parts = { kernel, initramfs, root, overlay } as const;
+  return (Object.keys(parts) as (keyof typeof parts)[]).find((k) => parts[k].digest === digest);
+}
+
 /** What is known of a boot before its script is sent. `token` itself is not kept, only its hash. */
 interface NewBoot {
   readonly bootId: string;

@@ -108,7 +108,12 @@ export type EventBody =
     }
   | { readonly kind: 'hardware'; readonly hardware: Hardware }
   | { readonly kind: 'silent' }
-  | { readonly kind: 'warning'; readonly reason: string }
+  | {
+      readonly kind: 'warning';
+      readonly reason: string;
+      /** Whether it is over as soon as the machine goes on. */
+      readonly stalled?: true;
+    }
   | { readonly kind: 'refused'; readonly reason: string }
   | {
       readonly kind: 'role-changed';

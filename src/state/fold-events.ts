@@ -27,6 +27,8 @@ export interface Run {
   readonly reason: string;
   /** What to mind; empty where nothing. */
   readonly warning: string;
+  /** Whether the warning is that it does not go on. */
+  readonly stalled: boolean;
   /** When it came to each stage, in order. */
   readonly steps: readonly { readonly stage: RunStage; readonly at: number }[];
 }
@@ -96,9 +98,10 @@ export function foldMachine(
       return before && { ...heard(before, event), hardware: event.hardware };
     case 'dhcp-refused':
     case 'dhcp-problem':
-    case 'warning':
     case 'refused':
-      return before && change(before, { warning: event.reason });
+      return before && change(before, { warning: event.reason, stalled: false });
+    case 'warning':
+      return before && change(before, { warning: event.reason, stalled: event.stalled === true });
     case 'silent':
       return before && change(before, { silent: true });
     case 'role-changed':
@@ -181,6 +184,7 @@ function begin(before: MachineState | undefined, event: Event, stage: RunStage):
     silent: false,
     reason: '',
     warning: '',
+    stalled: false,
     steps: [{ stage, at: event.at }],
   };
   // A question that led to no boot is not worth remembering.
@@ -202,6 +206,7 @@ function advance(before: MachineState, event: Event, stage: RunStage): MachineSt
     heardAt: event.at,
     silent: false,
     reason: '',
+    ...(run.stalled ? { warning: '', stalled: false } : {}),
     steps: keepEnds([...run.steps, { stage, at: event.at }]),
   });
 }

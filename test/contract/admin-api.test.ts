@@ -107,7 +107,7 @@ describe('the OpenAPI file', () => {
 
   const finite = Object.entries(adminRoutes).filter(([name]) => name !== 'stream');
   test.each(finite)('%s answers as it says', async (_name, route: AdminRoute) => {
-    const path = route.path.replace('{name}', 'web1');
+    const path = route.path.replace('{name}', 'web1').replace('{mac}', '52:54:00:00:00:21');
     const answer = await get(path);
     expect(answer.status).toBe(200);
     expect(answer.headers['content-type']?.split(';')[0]).toBe(route.type);
@@ -122,6 +122,13 @@ describe('the OpenAPI file', () => {
   const failing = [
     ['/api/v1/nodes/{name}', '/api/v1/nodes/nobody', 404],
     ['/api/v1/boots/{name}', '/api/v1/boots/nobody', 404],
+    ['/api/v1/machines/{mac}/boot', '/api/v1/machines/web1/boot', 400],
+    ['/api/v1/machines/{mac}/boot.pcap', '/api/v1/machines/web1/boot.pcap', 400],
+    [
+      '/api/v1/machines/{mac}/boot.pcap',
+      '/api/v1/machines/52:54:00:00:00:21/boot.pcap?since=soon',
+      400,
+    ],
     ['/api/v1/events', '/api/v1/events?machine=x', 400],
     ['/api/v1/events', '/api/v1/events?since=soon', 400],
   ] as const;

@@ -1,5 +1,5 @@
 import { dhcpOption, ipv4Bytes, textBytes } from '../../../src/pxe/dhcp-options.ts';
-import { type DhcpPacket, packDhcpPacket } from '../../../src/pxe/dhcp-packet.ts';
+import { type DhcpPacket, noAddress, packDhcpPacket } from '../../../src/pxe/dhcp-packet.ts';
 import { encodeTftpPacket } from '../../../src/pxe/tftp-packet.ts';
 import type { HttpExchange, TransferEnd, WirePacket } from '../../../src/pxe/wire-packet.ts';
 import type { ClientVia } from '../../../src/state/event.ts';
@@ -17,10 +17,16 @@ const web1 = '10.77.0.21';
 /** A client's message of web1 as it came. */
 export function dhcpIn(
   type: 'discover' | 'request',
-  { at = 0, via = 'pxe', port = 67, serverId = serverAddress }: About & { serverId?: string },
+  {
+    at = 0,
+    via = 'pxe',
+    port = 67,
+    serverId = serverAddress,
+    arch = 'bios',
+  }: About & { serverId?: string; arch?: 'bios' | 'uefi' },
 ): WirePacket {
   const selecting = type === 'request' ? { requested: web1, serverId } : {};
-  const packet = message({ type, ...selecting, options: speaker.bios });
+  const packet = message({ type, ...selecting, options: speaker[arch] });
   return {
     ...{ at, protocol: 'dhcp', via, machine: web1Mac, direction: 'in', summary: '' },
     local: { address: serverAddress, port },
@@ -39,11 +45,23 @@ const answerTypes = { offer: 2, ack: 5, nak: 6 } as const;
 /** Our answer to web1. */
 export function dhcpOut(
   type: keyof typeof answerTypes,
-  { at = 0, via = 'pxe', file = 'boot/loader/undionly.kpxe' }: About & { file?: string },
+  {
+    at = 0,
+    via = 'pxe',
+    port = 67,
+    file = 'boot/loader/undionly.kpxe',
+    address = web1,
+  }: About & { file?: string; address?: string },
 ): WirePacket {
   const packet: DhcpPacket = {
     ...message(),
-    ...{ op: 'reply', yiaddr: ip(web1), siaddr: serverAddress, file, secs: 0 },
+    ...{
+      op: 'reply',
+      yiaddr: address === 'none' ? noAddress : ip(address),
+      siaddr: serverAddress,
+      file,
+      secs: 0,
+    },
     options: new Map([
       [dhcpOption.messageType, Uint8Array.of(answerTypes[type])],
       [dhcpOption.serverId, ipv4Bytes(serverAddress)],
@@ -52,7 +70,7 @@ export function dhcpOut(
   };
   return {
     ...{ at, protocol: 'dhcp', via, machine: web1Mac, direction: 'out', summary: '' },
-    local: { address: serverAddress, port: 67 },
+    local: { address: serverAddress, port },
     remote: { address: '255.255.255.255', port: 68 },
     bytes: packDhcpPacket(packet),
   };
@@ -97,20 +115,33 @@ const httpWire = {
   remote: { address: web1, port: 40_000 },
 } as const;
 
-export function httpIn(target: string, { at = 0 }: About): WirePacket {
+type Part = HttpExchange['part'];
+
+export function httpIn(target: string, { at = 0, part }: About & { part?: Part }): WirePacket {
   const bytes = textBytes(`GET ${target} HTTP/1.1\r\nHost: ${serverAddress}\r\n\r\n`);
-  return { ...httpWire, at, direction: 'in', bytes, exchange: { method: 'GET', target } };
+  const exchange = { method: 'GET', target, ...(part ? { part } : {}) };
+  return { ...httpWire, at, direction: 'in', bytes, exchange };
 }
 
 export function httpOut(
   target: string,
   status: number,
-  { at = 0, whole = true, report }: About & { whole?: boolean; report?: string },
+  about: About & {
+    whole?: boolean;
+    report?: string;
+    reason?: string;
+    refused?: string;
+    size?: number;
+    part?: Part;
+  },
 ): WirePacket {
+  const { at = 0, whole = true, report, reason = '', refused, part, size = 900 } = about;
   const exchange: HttpExchange = {
-    ...{ method: report ? 'POST' : 'GET', target, status, whole, bytes: 900 },
-    ...(report ? { report: { stage: report, reason: '' } } : {}),
+    ...{ method: report ? 'POST' : 'GET', target, status, whole, bytes: size },
+    ...(report ? { report: { stage: report, reason } } : {}),
+    ...(refused ? { refused } : {}),
+    ...(part ? { part } : {}),
   };
-  const bytes = textBytes(`HTTP/1.1 ${status} OK\r\nContent-Length: 900\r\n\r\n`);
+  const bytes = textBytes(`HTTP/1.1 ${status} OK\r\nContent-Length: ${size}\r\n\r\n`);
   return { ...httpWire, at, direction: 'out', bytes, exchange };
 }

@@ -1,8 +1,11 @@
 import { digestOf } from '../../../src/digest.ts';
 import type { AdminService, Change, SiteProblem } from '../../../src/http/admin-service.ts';
+import { diagnoseBoot } from '../../../src/pxe/diagnose-boot.ts';
+import { packPcap } from '../../../src/pxe/pcap.ts';
 import type { Hardware } from '../../../src/state/event.ts';
 import type { RunStage } from '../../../src/state/fold-events.ts';
 import type { NodeDetail } from '../../../src/state/node-status.ts';
+import { dhcpIn, dhcpOut, tftpEnd } from '../dhcp/wire-packets.ts';
 
 /** The moment at which the samples are looked at: now, in whole seconds. */
 export const sampleNow = Math.floor(Date.now() / 1000) * 1000;
@@ -82,6 +85,16 @@ export function sampleService(nodes: readonly NodeDetail[] = []) {
     nodes: () => held.nodes,
     events: () => [],
     boots: () => [],
+    lastBoot: (machine) => {
+      const packets = [
+        dhcpIn('discover', { at: sampleNow }),
+        dhcpOut('offer', { at: sampleNow + 4 }),
+        tftpEnd({ file: 'boot/loader/ipxe.efi', outcome: 'delivered' }, { at: sampleNow + 9 }),
+      ];
+      const diagnosis = diagnoseBoot(packets, sampleNow + 60_000);
+      return { machine, at: sampleNow + 60_000, packets, dropped: 0, diagnosis };
+    },
+    capture: () => packPcap([]),
     siteProblem: () => held.problem,
     subscribe(listener) {
       listeners.add(listener);
