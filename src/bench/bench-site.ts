@@ -5,7 +5,7 @@ import type { Blob } from '../boot/image-manifest.ts';
 import { nodeArchitecture } from '../boot/node-architecture.ts';
 import { openImageStore } from '../images/image-store.ts';
 import { ipv4FromNumber } from '../net/ipv4.ts';
-import { loaderFiles } from '../pxe/loader-by-client.ts';
+import { loadersOf } from '../pxe/loader-by-client.ts';
 import type { ImageFacts } from '../roles/image-facts.ts';
 import { loadRoles } from '../roles/load-roles.ts';
 
@@ -87,7 +87,7 @@ export async function writeBenchSite(
   };
   const root = await add(rootBytes);
   const loaders: Record<string, Blob> = {};
-  for (const name of loaderFiles) loaders[name] = await add(loaderBytes);
+  for (const name of loadersOf({ secureBoot: false })) loaders[name] = await add(loaderBytes);
   const { digest } = await store.addImage({
     ...(await factsForEveryRole(siteDir)),
     ...{ format: 1, name: 'universal', architecture: nodeArchitecture, suite: 'trixie' },

@@ -19,6 +19,16 @@ export function loaderPath(fileName: string): string {
  */
 export const autoexecName = 'autoexec.ipxe';
 
+/** What GRUB looks for first, over TFTP and HTTP: below the prefix that Debian's signed builds carry. */
+export const grubStartNames: readonly string[] = [
+  'grub/grub.cfg',
+  'grub/x86_64-efi/grub.cfg',
+  'grub/arm64-efi/grub.cfg',
+];
+
+/** A machine's configuration for GRUB; its query is the boot script's. */
+export const grubConfigPath = '/boot/grub.cfg';
+
 /** The boot script; its query says who asks: `mac`, and where known `uuid`, `serial`. */
 export const scriptPath = '/boot/script';
 

@@ -1,6 +1,8 @@
 import express, { type Express, type Request, type Response } from 'express';
 import {
   autoexecName,
+  grubConfigPath,
+  grubStartNames,
   imagePath,
   loaderPath,
   overlayPath,
@@ -63,7 +65,15 @@ export function createBootApp(service: BootService, options: BootOptions = {}): 
     await send(request, response, 'loader', name, file);
   });
 
-  app.get(scriptPath, async (request, response) => {
+  app.get(
+    grubStartNames.map((name) => `/${name}`),
+    (_request, response) => {
+      response.setHeader('Cache-Control', 'no-store');
+      response.type('text/plain').send(service.grubStart());
+    },
+  );
+
+  app.get([scriptPath, grubConfigPath], async (request, response) => {
     // Express answers HEAD by the GET route; a HEAD must not begin a boot.
     if (request.method === 'HEAD') return plain(response, 405, 'GET begins a boot', 'GET');
     const query = readScriptQuery(request);
@@ -132,7 +142,7 @@ export function createBootApp(service: BootService, options: BootOptions = {}): 
 
   const files = [loaderUrl(':file'), imagePath(digestPattern), overlayPath(digestPattern)];
   app.all(files, (_request, response) => plain(response, 405, 'only GET', 'GET, HEAD'));
-  app.all([scriptPath, secretsPath(':bootId')], (_request, response) =>
+  app.all([scriptPath, grubConfigPath, secretsPath(':bootId')], (_request, response) =>
     plain(response, 405, 'only GET', 'GET'),
   );
   app.all(reportPath(':bootId'), (_request, response) => plain(response, 405, 'only POST', 'POST'));
@@ -160,11 +170,13 @@ export function createBootApp(service: BootService, options: BootOptions = {}): 
 }
 
 function readScriptQuery(request: Request): ScriptQuery | undefined {
-  const { mac, uuid, serial } = request.query;
+  const { mac, uuid, serial, arch } = request.query;
   const address = typeof mac === 'string' ? parseMac(mac) : undefined;
   if (!address) return undefined;
   return {
     mac: address,
+    loader: request.path === grubConfigPath ? 'grub' : 'ipxe',
+    ...(typeof arch === 'string' && arch !== '' ? { arch } : {}),
     // iPXE leaves the value empty where SMBIOS has none.
     ...(typeof uuid === 'string' && uuid !== '' ? { uuid: uuid.toLowerCase() } : {}),
     ...(typeof serial === 'string' && serial.trim() !== '' ? { serial: serial.trim() } : {}),

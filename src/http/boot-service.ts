@@ -13,6 +13,10 @@ export interface ServedFile {
 /** Who asks for a boot script, in its own words; only `mac` is sure to be well formed. */
 export interface ScriptQuery {
   readonly mac: MacAddress;
+  /** Whose language the script is in. */
+  readonly loader: 'ipxe' | 'grub';
+  /** What the loader was built for, in its own word: `x86_64`, `arm64`. */
+  readonly arch?: string;
   readonly uuid?: string;
   readonly serial?: string;
 }
@@ -50,6 +54,8 @@ export interface BootService {
   loader(fileName: string): Promise<ServedFile | undefined>;
   /** What our loader, started by HTTP Boot, does first; `from` is the address that it asks from. */
   autoexec(from: string): string;
+  /** What GRUB does first, whoever it boots. */
+  grubStart(): string;
   /** The boot script for a machine; its boot is on disk when this resolves. */
   script(
     query: ScriptQuery,

@@ -28,7 +28,14 @@ const shape = z.strictObject({
     })
     .default({ paths: [], modules: [] }),
   loaders: z
-    .record(relativePath, z.strictObject({ package: packageName, path: relativePath }))
+    .record(
+      relativePath,
+      z.strictObject({
+        package: packageName,
+        architecture: z.enum(['amd64', 'arm64']).optional(),
+        path: relativePath,
+      }),
+    )
     .default({}),
 });
 
@@ -55,6 +62,8 @@ export interface ImageDefinition {
 
 export interface LoaderSource {
   readonly package: string;
+  /** Debian's word; the image's own where absent. */
+  readonly architecture?: 'amd64' | 'arm64' | undefined;
   readonly path: string;
 }
 

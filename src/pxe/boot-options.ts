@@ -1,9 +1,11 @@
 import { loaderPath } from '../boot/boot-paths.ts';
+import type { Machine } from '../boot/identify-machine.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
+import type { Site } from '../site/site.ts';
 import { dhcpOption, packSubOptions, textBytes } from './dhcp-options.ts';
 import type { DhcpClient } from './identify-client.ts';
 import { scriptUrl } from './ipxe-script.ts';
-import { architectures } from './loader-by-client.ts';
+import { architectures, chooseLoader, loaderWishes } from './loader-by-client.ts';
 import { loaderScriptlet } from './loader-scriptlet.ts';
 
 /** What a reply says about booting. */
@@ -24,6 +26,9 @@ export interface BootFacts {
   readonly httpServer: string;
   /** Whether this iPXE is our own loader, though it does not say so. */
   readonly isOurLoader: boolean;
+  readonly site: Pick<Site, 'secureBoot'>;
+  /** Who the client is: its role file may say which loader it takes. */
+  readonly machine: Machine;
 }
 
 /**
@@ -47,7 +52,8 @@ export function bootAnswer(
 
   // A ROM too old to name its architecture is a BIOS one.
   const arch = client.arch ?? 0;
-  const loader = architectures[arch]?.loader;
+  const node = facts.machine.kind === 'node' ? facts.machine.node : undefined;
+  const loader = chooseLoader(arch, loaderWishes(facts.site, node));
   if (loader === undefined) {
     return {
       kind: 'none',

@@ -188,7 +188,7 @@ function readArchitecture(value: Uint8Array | undefined, vendorClass: string): n
   }
   const inClass = /^(?:PXE|HTTP)Client:Arch:(\d{5})/.exec(vendorClass)?.[1];
   const all = inClass === undefined ? listed : [...listed, Number(inClass)];
-  return all.find((arch) => architectures[arch]?.loader !== undefined) ?? all[0];
+  return all.find((arch) => architectures[arch]?.loaders !== undefined) ?? all[0];
 }
 
 /**

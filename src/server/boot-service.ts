@@ -8,6 +8,7 @@ import type { BootService, ScriptQuery, Sent, ServedFile } from '../http/boot-se
 import type { ImageStore } from '../images/image-store.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
 import type { MacAddress } from '../net/mac.ts';
+import { renderGrubConfig, renderGrubRefusal, renderGrubStart } from '../pxe/grub-config.ts';
 import { renderBootScript, renderRefusalScript, scriptUrl } from '../pxe/ipxe-script.ts';
 import { prolongLease } from '../pxe/leases.ts';
 import { renderAutoexec } from '../pxe/loader-scriptlet.ts';
@@ -42,17 +43,21 @@ export function createBootService(parts: BootServiceParts): BootService {
   const rebooted = new Map<MacAddress, { readonly bootId: string; readonly generation: number }>();
 
   async function script(query: ScriptQuery, from: string) {
-    const leased = state.leases.of(query.mac)?.address;
+    const isGrub = query.loader === 'grub';
+    const leased = state.leases.get(query.mac)?.address;
     const plan = planBoot(generation().fleet.site, query, leased);
     const refuse = (reason: string, node: string) => {
       journal.add({ machine: query.mac, node, kind: 'refused', reason });
       return {
         status: 200,
-        body: renderRefusalScript(reason, scriptUrl(parts.serverUrl, query.mac)),
+        body: isGrub
+          ? renderGrubRefusal(reason)
+          : renderRefusalScript(reason, scriptUrl(parts.serverUrl, query.mac)),
         refused: reason,
       };
     };
     if (plan.kind === 'refuse') return refuse(plan.reason, '');
+    if (query.arch === 'arm64') return refuse(noArm64, plan.node.name);
     const prepared = await generation().bootSet(plan.node);
     if (!prepared.ok) return refuse(prepared.reason, plan.node.name);
     const set = prepared.set;
@@ -83,7 +88,10 @@ export function createBootService(parts: BootServiceParts): BootService {
       roles: set.roles,
       address,
     });
-    return { status: 200, body: renderBootScript(set, boot) };
+    return {
+      status: 200,
+      body: isGrub ? renderGrubConfig(set, boot) : renderBootScript(set, boot),
+    };
   }
 
   async function servedFile(path: string): Promise<ServedFile | undefined> {
@@ -106,6 +114,7 @@ export function createBootService(parts: BootServiceParts): BootService {
       const blob = generation().loaders[fileName];
       return blob && servedFile(images.blobPath(blob.digest));
     },
+    grubStart: () => renderGrubStart(parts.serverUrl),
     autoexec(from) {
       const mac = parts.machineAt(from);
       const plan = mac && planBoot(generation().fleet.site, { mac }, from as Ipv4);
@@ -180,7 +189,7 @@ export function createBootService(parts: BootServiceParts): BootService {
 
   /** A machine that took its address out of the kernel arguments has nobody who renews its lease. */
   function keepLease({ machine }: BootRecord): void {
-    const lease = state.leases.of(machine);
+    const lease = state.leases.get(machine);
     const prolonged = lease && prolongLease(lease, now());
     if (prolonged) state.leases.put(prolonged);
   }
@@ -209,6 +218,9 @@ export function createBootService(parts: BootServiceParts): BootService {
     return 'reboot';
   }
 }
+
+const noArm64 =
+  'this is an arm64 machine, and images are made for amd64 only; this version of rolecall boots no arm64 machine';
 
 function addressOf(plan: BootPlan & { kind: 'boot' }, from: string): Ipv4 {
   return plan.address?.address ?? (from as Ipv4);

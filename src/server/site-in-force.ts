@@ -6,7 +6,7 @@ import type { Fleet } from '../roles/fleet.ts';
 import { type Generation, isSameGeneration, refusals } from './generation.ts';
 import type { Journal } from './journal.ts';
 import { roleChanges } from './role-changes.ts';
-import { checkHost, problemOf, servedNetworks } from './start-checks.ts';
+import { checkHost, missingLoaders, problemOf, servedNetworks } from './start-checks.ts';
 
 export interface SiteInForceParts {
   readonly first: Generation;
@@ -59,6 +59,7 @@ export function createSiteInForce(parts: SiteInForceParts): SiteInForce {
     generation = after;
     log(`site: generation ${after.number}, ${count(after.sets.size, 'node')}`);
     for (const refusal of refusals(after)) log(`site: ${refusal}`);
+    for (const { message, hint } of missingLoaders(after)) log(`site: ${message}: ${hint}`);
     for (const change of roleChanges(before.fleet.site, site)) journal.add(change);
     return undefined;
   }

@@ -2,7 +2,7 @@ import { nodeArchitecture } from '../boot/node-architecture.ts';
 import type { Problem } from '../errors.ts';
 import type { ImageStore } from '../images/image-store.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
-import { loaderFiles } from '../pxe/loader-by-client.ts';
+import { neededLoaders } from '../pxe/loader-by-client.ts';
 import type { Network, Site } from '../site/site.ts';
 import { hostAddresses } from '../system/host-addresses.ts';
 import { type Generation, refusals } from './generation.ts';
@@ -57,7 +57,7 @@ export async function checkHost(site: Site): Promise<readonly Problem[]> {
 
 /** What is missing of images and boot sets; nodes without a boot set are a problem where no node has one. */
 export async function checkImages(
-  generation: Pick<Generation, 'sets' | 'loaders'>,
+  generation: Pick<Generation, 'fleet' | 'sets' | 'loaders'>,
   images: ImageStore,
 ): Promise<readonly Problem[]> {
   // One node that cannot boot must not keep the others from it, after a power cut least of all.
@@ -73,15 +73,21 @@ export async function checkImages(
       problemOf('there is no published image universal', 'rolecall build --publish'),
     ];
   }
-  for (const file of loaderFiles) {
-    if (!generation.loaders[file]) {
-      problems.push(
-        problemOf(`the image universal has no loader ${file}`, 'rolecall build --publish'),
-      );
-    }
-  }
+  problems.push(...missingLoaders(generation));
   for (const damage of await images.verify(published.digest)) {
     problems.push(problemOf(`the image universal: ${damage.message}`, 'rolecall build --publish'));
   }
   return problems;
+}
+
+/** The loaders that machines of the site would ask for in vain. */
+export function missingLoaders({
+  fleet,
+  loaders,
+}: Pick<Generation, 'fleet' | 'loaders'>): readonly Problem[] {
+  return neededLoaders(fleet.site)
+    .filter((file) => !loaders[file])
+    .map((file) =>
+      problemOf(`the image universal has no loader ${file}`, 'rolecall build --publish'),
+    );
 }

@@ -105,7 +105,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const tftp = await startTftpServer({
       address,
       port: options.ports?.tftp ?? 69,
-      open: (name) => openLoader(name, generation().loaders, images),
+      open: (name) => openLoader(name, serverUrl, generation().loaders, images),
       onEvent: loaders.noteTftp,
       onPacket: bootWatch.note,
     });

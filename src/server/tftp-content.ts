@@ -1,17 +1,23 @@
 import { open } from 'node:fs/promises';
-import { autoexecName, loaderFolder } from '../boot/boot-paths.ts';
+import { autoexecName, grubStartNames, loaderFolder } from '../boot/boot-paths.ts';
 import type { Blob } from '../boot/image-manifest.ts';
 import type { ImageStore } from '../images/image-store.ts';
+import { renderGrubStart } from '../pxe/grub-config.ts';
 import { renderAutoexec } from '../pxe/loader-scriptlet.ts';
 import type { TftpContent } from '../pxe/tftp-sender.ts';
 
-/** The loader of a TFTP name such as `boot/loader/undionly.kpxe`, or its script; undefined for any other name. */
+/**
+ * The loader of a TFTP name such as `boot/loader/undionly.kpxe`, or its script; undefined for any other name.
+ * `server` is the HTTP side's URL.
+ */
 export async function openLoader(
   name: string,
+  server: string,
   loaders: Readonly<Record<string, Blob>>,
   images: ImageStore,
 ): Promise<TftpContent | undefined> {
   if (name === autoexecName) return bytesContent(Buffer.from(renderAutoexec()));
+  if (grubStartNames.includes(name)) return bytesContent(Buffer.from(renderGrubStart(server)));
   if (!name.startsWith(`${loaderFolder}/`)) return undefined;
   const file = name.slice(loaderFolder.length + 1);
   const blob = Object.hasOwn(loaders, file) ? loaders[file] : undefined;

@@ -26,6 +26,7 @@ const keys = [
   'params',
   'console',
   'image',
+  'loader',
 ] as const;
 
 type NodeFields = Fields<(typeof keys)[number]>;
@@ -58,6 +59,7 @@ export function parseNode(
     ...id.marks,
   ];
   const { uuid, serial, port } = id;
+  const loader = found.loader?.oneOf(['native', 'firmware']);
   const node: SiteNode = {
     name,
     file: place.file,
@@ -73,6 +75,7 @@ export function parseNode(
     params: readParams(found.params),
     console: readConsole(found.console),
     image: readImage(found.image),
+    ...(loader === undefined ? {} : { loader }),
   };
   return {
     name,

@@ -18,6 +18,7 @@ const keys = [
   'ntp',
   'networks',
   'unknown',
+  'secureBoot',
   'services',
   'volumes',
   'clientClasses',
@@ -88,6 +89,7 @@ function readSite(texts: ReadonlyMap<string, string>, problems: Problem[]): Site
     ntp,
     networks: networks.networks,
     unknown: head.unknown ?? 'spare',
+    secureBoot: head.secureBoot ?? false,
     services,
     volumes,
     clientClasses,
@@ -113,6 +115,7 @@ function readHead(top: YamlPlace, found: Fields<(typeof keys)[number]>) {
         ),
     ntp: (found.ntp?.items() ?? []).map(readIpv4).filter((a) => a !== undefined),
     unknown: found.unknown?.oneOf(['spare', 'ignore']),
+    secureBoot: found.secureBoot?.flag(),
     clientClasses: readClientClasses(found.clientClasses),
     roleParams: readRoleParams(found.roles),
   };

@@ -10,6 +10,8 @@ export interface Site {
   readonly ntp: readonly Ipv4[];
   readonly networks: ReadonlyMap<string, Network>;
   readonly unknown: 'spare' | 'ignore';
+  /** Whether UEFI machines boot by what firmware with Secure Boot starts. */
+  readonly secureBoot: boolean;
   readonly services: ReadonlyMap<string, Service>;
   readonly volumes: ReadonlyMap<string, Volume>;
   /** Named lists of networks, for X-Client-Type. */
@@ -51,6 +53,8 @@ export interface SiteNode {
   readonly params: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   readonly console: { readonly device: string; readonly baud: number };
   readonly image: string;
+  /** Whose driver of the network card the loader uses, its own or the firmware's; absent: the usual one. */
+  readonly loader?: 'native' | 'firmware';
 }
 
 /** One attachment of a node to a network. */

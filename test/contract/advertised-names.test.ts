@@ -3,15 +3,22 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import {
+  autoexecName,
+  grubStartNames,
+  loaderFolder,
+  loaderPath,
+} from '../../src/boot/boot-paths.ts';
 import type { ImageManifest } from '../../src/boot/image-manifest.ts';
 import { openImageStore } from '../../src/images/image-store.ts';
 import type { Ipv4 } from '../../src/net/ipv4.ts';
 import type { MacAddress } from '../../src/net/mac.ts';
 import { bootAnswer } from '../../src/pxe/boot-options.ts';
 import type { DhcpClient } from '../../src/pxe/identify-client.ts';
-import { architectures, loaderFiles } from '../../src/pxe/loader-by-client.ts';
+import { architectures, chooseLoader, loadersOf } from '../../src/pxe/loader-by-client.ts';
 import { loadRoles } from '../../src/roles/load-roles.ts';
 import { type RunningServer, startServer } from '../../src/server/start-server.ts';
+import type { Site, SiteNode } from '../../src/site/site.ts';
 import { runProgram } from '../../src/system/run-program.ts';
 
 /** Every name that DHCP, a boot script or kernel arguments give away is fetched from the real servers. */
@@ -47,25 +54,81 @@ afterAll(async () => {
 });
 
 const ways: readonly DhcpClient['via'][] = ['pxe', 'http', 'ipxe', 'rolecall'];
+const wishes = [false, true].flatMap((secureBoot) =>
+  ([undefined, 'native', 'firmware'] as const).map((flavour) => ({ secureBoot, flavour })),
+);
 const offers = Object.entries(architectures).flatMap(([arch, { name, firmware }]) =>
-  ways.map((via) => ({ arch: Number(arch), name, firmware, via })),
+  ways.flatMap((via) =>
+    wishes.flatMap((wish) =>
+      (['server', 'proxy'] as const).map((as) => ({
+        ...{ arch: Number(arch), name, firmware, via, wish, as },
+      })),
+    ),
+  ),
 );
 
 describe('what DHCP names', () => {
-  test.each(offers)('$name ($arch) by $via', async ({ arch, firmware, via }) => {
-    const facts = { serverAddress: address, httpServer: http, isOurLoader: false };
-    const answer = bootAnswer({ arch, firmware, via, mac } as DhcpClient, facts, 'server');
+  test.each(offers)('$name ($arch) by $via from a $as, $wish', async (offer) => {
+    const { arch, firmware, via, as, wish } = offer;
+    const node = { loader: wish.flavour } as SiteNode;
+    const facts = {
+      ...{ serverAddress: address, httpServer: http, isOurLoader: false },
+      site: { secureBoot: wish.secureBoot } as Site,
+      machine: { kind: 'node', node, by: 'mac' } as const,
+    };
+    const answer = bootAnswer({ arch, firmware, via, mac } as DhcpClient, facts, as);
     if (answer.kind !== 'boot') {
-      expect(architectures[arch]?.loader, 'a refusal is for want of a loader').toBeUndefined();
+      expect(architectures[arch]?.loaders, 'a refusal is for want of a loader').toBeUndefined();
       return;
     }
-    const body = await get(expand(answer.file));
+    const body = await once(expand(answer.file));
     if (via === 'rolecall') expect(body.toString()).toMatch(/^#!ipxe\n/);
-    else expect(body.toString()).toBe(contentOf(architectures[arch]?.loader ?? ''));
+    else expect(body.toString()).toBe(contentOf(chooseLoader(arch, wish) ?? ''));
+  });
+});
+
+describe('what loaders look for by themselves', () => {
+  test.each(['', loaderFolder])('the first script of UEFI builds of iPXE, at "%s"', async (at) => {
+    const name = at === '' ? autoexecName : `${http}/${at}/${autoexecName}`;
+    expect((await get(name)).toString()).toMatch(/^#!ipxe\n/);
   });
 
-  test('the script that UEFI loaders look for', async () => {
-    expect((await get('autoexec.ipxe')).toString()).toMatch(/^#!ipxe\n/);
+  test.each(['grubx64.efi', 'grubaa64.efi'])("shim's second stage %s", async (name) => {
+    expect((await get(loaderPath(name))).toString()).toBe(contentOf(name));
+    expect((await get(`${http}/${loaderPath(name)}`)).toString()).toBe(contentOf(name));
+  });
+
+  test.each(grubStartNames)('the first configuration of GRUB, %s', async (name) => {
+    const start = (await get(name)).toString();
+    expect((await get(`${http}/${name}`)).toString()).toBe(start);
+    expect(grubUrls(start)).toHaveLength(1);
+  });
+});
+
+describe("what a machine's GRUB configuration names", () => {
+  const config = async (who: string, arch = 'x86_64') => {
+    const [url = ''] = grubUrls((await get('grub/grub.cfg')).toString());
+    const given = { net_default_mac: who, uuid: '', serial: '', grub_cpu: arch };
+    const asked = url.replaceAll(/\$(\w+)/g, (_, name: keyof typeof given) => given[name]);
+    return (await get(asked)).toString();
+  };
+
+  test('kernel and initramfs', async () => {
+    const urls = grubUrls(await config(mac));
+    const bodies = await Promise.all(urls.map(async (url) => (await get(url)).toString()));
+    expect(bodies).toEqual([contentOf('kernel'), contentOf('initramfs')]);
+  });
+
+  test('the same boot set as its iPXE script', async () => {
+    const script = (await get(`${http}/boot/script?mac=${mac}&uuid=&serial=`)).toString();
+    const set = /rolecall\.set=[0-9a-f]+/.exec(script)?.[0];
+    expect(await config(mac)).toContain(`'${set}'`);
+  });
+
+  test('nothing for a machine of another architecture than the images have, and why', async () => {
+    const refusal = await config(mac, 'arm64');
+    expect(grubUrls(refusal)).toEqual([]);
+    expect(refusal).toMatch(/^echo 'rolecall: .*arm64/);
   });
 });
 
@@ -120,6 +183,8 @@ networks:
   boot: {subnet: 127.0.0.0/24, server: ${address}, dhcp: server, pool: 127.0.0.200-127.0.0.249}
 `;
 
+const allLoaders = [...new Set(wishes.flatMap((wish) => loadersOf(wish)))];
+
 function contentOf(part: string): string {
   return `the bytes of ${part}\n`;
 }
@@ -133,7 +198,7 @@ async function storeImage(state: string): Promise<void> {
     return store.addBlob(file);
   };
   const loaders: ImageManifest['loaders'] = Object.fromEntries(
-    await Promise.all(loaderFiles.map(async (name) => [name, await add(name)] as const)),
+    await Promise.all(allLoaders.map(async (name) => [name, await add(name)] as const)),
   );
   const roles = await loadRoles(folder);
   if (!roles.ok) throw new Error(JSON.stringify(roles.problems));
@@ -173,9 +238,24 @@ async function get(name: string): Promise<Buffer> {
   return Buffer.from(await answer.arrayBuffer());
 }
 
+/** As `get`, but hundreds of offers name a dozen files. */
+function once(name: string): Promise<Buffer> {
+  const body = fetched.get(name) ?? get(name);
+  fetched.set(name, body);
+  return body;
+}
+const fetched = new Map<string, Promise<Buffer>>();
+
 /** iPXE puts its own settings in. */
 function expand(name: string): string {
   return name.replaceAll(/\$\{[^}]+\}/g, '');
+}
+
+/** What GRUB calls `(http,host)/path`, as URLs. */
+function grubUrls(config: string): readonly string[] {
+  return [...config.matchAll(/\(http,([^)]+)\)([^"' ]+)/g)].map(
+    ([, host, path]) => `http://${host}${path}`,
+  );
 }
 
 function freePort(): Promise<number> {

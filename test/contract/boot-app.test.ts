@@ -4,6 +4,7 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import {
+  grubConfigPath,
   imagePath,
   loaderPath,
   overlayPath,
@@ -54,6 +55,7 @@ beforeAll(async () => {
   const app = createBootApp(
     {
       loader: async (name) => (name === 'undionly.kpxe' ? stored.get(digest) : undefined),
+      grubStart: () => 'sleep 15\n',
       autoexec: (from) => `#!ipxe\necho ${from}\n`,
       async script(query) {
         asked.queries.push(query);
@@ -288,13 +290,20 @@ describe('the boot script', () => {
     expect(answer.body.toString()).toBe('#!ipxe\n');
     expect(answer.headers['cache-control']).toBe('no-store');
     expect(asked.queries).toEqual([
-      { mac: '52:54:00:00:00:21', uuid: uuid.toLowerCase(), serial: 'S4M 7Q' },
+      { mac: '52:54:00:00:00:21', loader: 'ipxe', uuid: uuid.toLowerCase(), serial: 'S4M 7Q' },
     ]);
   });
 
   test('what SMBIOS leaves empty is left out', async () => {
     await call(server.port, `${scriptPath}?mac=525400000021&uuid=&serial=%20`);
-    expect(asked.queries).toEqual([{ mac: '52:54:00:00:00:21' }]);
+    expect(asked.queries).toEqual([{ mac: '52:54:00:00:00:21', loader: 'ipxe' }]);
+  });
+
+  test("is in GRUB's language where GRUB asks", async () => {
+    await call(server.port, `${grubConfigPath}?mac=525400000021&uuid=&serial=&arch=x86_64`);
+    expect(asked.queries).toEqual([{ mac: '52:54:00:00:00:21', loader: 'grub', arch: 'x86_64' }]);
+    const head = await call(server.port, grubConfigPath, { method: 'HEAD' });
+    expect(head.status).toBe(405);
   });
 
   test.each(['', '?mac=', '?mac=52:54', '?mac=52:54:00:00:00:21&mac=52:54:00:00:00:22'])(

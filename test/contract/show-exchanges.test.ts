@@ -22,7 +22,13 @@ beforeAll(async () => {
   const file = async () => ({ path, size });
   const app = createBootApp(
     {
-      ...{ loader: file, blob: file, overlay: file, autoexec: () => '#!ipxe\n' },
+      ...{
+        loader: file,
+        blob: file,
+        overlay: file,
+        autoexec: () => '#!ipxe\n',
+        grubStart: () => '',
+      },
       script: async () => ({ status: 200, body: '#!ipxe\n', refused: 'no image is published' }),
       secrets: async () => ({ kind: 'unknown' }),
       report: async () => ({ action: 'none' }),

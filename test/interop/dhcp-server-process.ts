@@ -1,16 +1,11 @@
 import { startDhcpServer } from '../../src/pxe/dhcp-server.ts';
 import { openState } from '../../src/state/state.ts';
-import { aDhcpSite, ip, serverAddress } from '../unit/dhcp/a-dhcp-site.ts';
-import type { ServerWishes } from './dhcp-segment.ts';
+import { aDhcpSite, serverAddress } from '../unit/dhcp/a-dhcp-site.ts';
 
-// Run in the server's network namespace: `node dhcp-server-process.ts STATE [WISHES]`. Prints one JSON line per event.
-const [stateDir = '', said = '{}'] = process.argv.slice(2);
-const { pool, leaseSeconds } = JSON.parse(said) as ServerWishes;
-const state = openState(stateDir);
+// Run in the server's network namespace: `node dhcp-server-process.ts STATE`. Prints one JSON line per event.
+const state = openState(process.argv[2] ?? '');
 const print = (line: object) => process.stdout.write(`${JSON.stringify(line)}\n`);
-const site = aDhcpSite(
-  pool ? { boot: { pool: { first: ip(pool.first), last: ip(pool.last) } } } : {},
-);
+const site = aDhcpSite();
 const server = await startDhcpServer({
   serverAddress,
   httpServer: `http://${serverAddress}`,
@@ -19,7 +14,6 @@ const server = await startDhcpServer({
   loaderFetchedAt: () => undefined,
   onEvent: print,
   log: (line) => print({ kind: 'log', line }),
-  ...(leaseSeconds === undefined ? {} : { leaseSeconds }),
 });
 print({ kind: 'listening', ...server.ports });
 process.once('SIGTERM', async () => {

@@ -49,6 +49,7 @@ export function aDhcpSite(
     ntp: [serverAddress],
     networks: new Map(networks.map((n) => [n.name, n])),
     unknown: change.unknown ?? 'spare',
+    secureBoot: false,
     services: new Map(),
     volumes: new Map(),
     clientClasses: new Map(),

@@ -6,18 +6,14 @@ import { packDhcpPacket } from '../../../src/pxe/dhcp-packet.ts';
 import { decideDhcpReply } from '../../../src/pxe/dhcp-reply.ts';
 import { declineHold, leaseSeconds, offerHold } from '../../../src/pxe/leases.ts';
 import { renderAutoexec } from '../../../src/pxe/loader-scriptlet.ts';
+import type { SiteNode } from '../../../src/site/site.ts';
 import type { Lease } from '../../../src/state/leases.ts';
 import { aDhcpSite, aNode, ip, link, mac, serverAddress, strangerMac } from './a-dhcp-site.ts';
-import { addressFacts } from './address-facts.ts';
 import { client, type Said, speaker } from './messages.ts';
 
 const now = 1_800_000_000_000;
 
-type Change = Partial<Omit<DhcpFacts, 'leases' | 'holds' | 'pools'>> & {
-  readonly leases?: readonly Lease[];
-};
-
-function decide(said: Said, { leases = [], ...change }: Change = {}) {
+function decide(said: Said, change: Partial<DhcpFacts> = {}) {
   const who = client(said);
   const site = change.site ?? aDhcpSite();
   const port = who.relay?.port;
@@ -30,7 +26,8 @@ function decide(said: Said, { leases = [], ...change }: Change = {}) {
     }),
     serverAddress,
     httpServer: 'http://10.77.0.1',
-    ...addressFacts(now, { leases }),
+    leases: [],
+    holds: new Map(),
     isOurLoader: false,
     ports: { server: 67, client: 68 },
     now,
@@ -38,13 +35,13 @@ function decide(said: Said, { leases = [], ...change }: Change = {}) {
   });
 }
 
-function replied(said: Said, change?: Change) {
+function replied(said: Said, change?: Partial<DhcpFacts>) {
   const decision = decide(said, change);
   if (decision.kind === 'ignore') throw new Error(decision.reason);
   return decision;
 }
 
-function ignored(said: Said, change?: Change) {
+function ignored(said: Said, change?: Partial<DhcpFacts>) {
   const decision = decide(said, change);
   if (decision.kind === 'reply') throw new Error('it is answered');
   return decision;
@@ -53,18 +50,18 @@ function ignored(said: Said, change?: Change) {
 const types: Readonly<Record<number, string>> = { 2: 'offer', 5: 'ack', 6: 'nak' };
 
 /** Type and address of the answer: `ack 10.77.0.21`; the reason where there is none. */
-function answer(said: Said, change?: Change): string {
+function answer(said: Said, change?: Partial<DhcpFacts>): string {
   const decision = decide(said, change);
   if (decision.kind === 'ignore') return decision.reason;
   const type = types[decision.packet.options.get(53)?.[0] ?? 0];
   return type === 'nak' ? 'nak' : `${type} ${decision.packet.yiaddr}`;
 }
 
-const options = (said: Said, change?: Change) =>
+const options = (said: Said, change?: Partial<DhcpFacts>) =>
   Object.fromEntries(
     [...replied(said, change).packet.options].map(([code, value]) => [code, [...value]]),
   );
-const text = (said: Said, code: number, change?: Change) =>
+const text = (said: Said, code: number, change?: Partial<DhcpFacts>) =>
   readText(replied(said, change).packet.options.get(code));
 
 const stranger = strangerMac;
@@ -486,7 +483,7 @@ describe('networks and relays', () => {
     expect(answer(said, { leases: [lease] })).toBe('ack 10.78.0.201');
   });
 
-  it.each<[string, Said, Change, RegExp]>([
+  it.each<[string, Said, Partial<DhcpFacts>, RegExp]>([
     ['an unknown relay', { giaddr: '172.16.0.1' }, {}, /relay 172\.16\.0\.1, and no network/],
     ['dhcp: off', {}, { site: aDhcpSite({ boot: { dhcp: 'off' } }) }, /dhcp: off for network boot/],
     [
@@ -528,6 +525,21 @@ describe('what a client loads next', () => {
     expect(packet.options.get(67)).toEqual(Buffer.from(`${file}\0`));
   });
 
+  it('is as the site and the role file wish', () => {
+    const signed = { site: { ...aDhcpSite(), secureBoot: true } };
+    expect(replied({ options: speaker.uefi }, signed).packet.file).toBe('boot/loader/shimx64.efi');
+    expect(replied({ options: speaker.http }, signed).packet.file).toBe(
+      'http://10.77.0.1/boot/loader/shimx64.efi',
+    );
+    expect(replied({ options: speaker.bios }, signed).packet.file).toMatch(/undionly.kpxe$/);
+    const site = aDhcpSite();
+    const web1 = { ...site.nodes.get('web1'), loader: 'firmware' } as SiteNode;
+    const nodes = new Map(site.nodes).set('web1', web1);
+    expect(replied({ options: speaker.uefi }, { site: { ...site, nodes } }).packet.file).toBe(
+      'boot/loader/snponly.efi',
+    );
+  });
+
   it('is the script for an iPXE that fetched our loader just now', () => {
     expect(replied({ options: speaker.ipxe }, { isOurLoader: true }).packet.file).toBe(script);
     expect(replied({ options: speaker.bios }, { isOurLoader: true }).packet.file).toBe(
@@ -542,8 +554,8 @@ describe('what a client loads next', () => {
   });
 
   it('is told of where there is no loader for it', () => {
-    const arm = { 60: 'PXEClient:Arch:00011:UNDI:003016', 93: Uint8Array.of(0, 11) };
-    expect(answer({ options: arm })).toBe('there is no loader for UEFI ARM64');
+    const arm = { 60: 'PXEClient:Arch:00010:UNDI:003016', 93: Uint8Array.of(0, 10) };
+    expect(answer({ options: arm })).toBe('there is no loader for UEFI ARM (32 bit)');
     expect(answer({ options: { 60: 'PXEClient', 93: Uint8Array.of(0, 99) } })).toBe(
       'there is no loader for architecture 99',
     );

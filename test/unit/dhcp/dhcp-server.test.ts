@@ -5,7 +5,7 @@ import { parseCidr } from '../../../src/net/ipv4.ts';
 import { packDhcpPacket, parseDhcpPacket } from '../../../src/pxe/dhcp-packet.ts';
 import { type DhcpServerInput, startDhcpServer } from '../../../src/pxe/dhcp-server.ts';
 import type { Network } from '../../../src/site/site.ts';
-import { createLeaseTable, type Lease, type LeaseStore } from '../../../src/state/leases.ts';
+import type { Lease, LeaseStore } from '../../../src/state/leases.ts';
 import { aDhcpSite, ip } from './a-dhcp-site.ts';
 import { message, type Said, speaker } from './messages.ts';
 
@@ -24,13 +24,15 @@ afterEach(async () => {
 });
 
 function memoryStore(put?: (lease: Lease) => void): LeaseStore {
-  const table = createLeaseTable();
+  const leases = new Map<string, Lease>();
   return {
-    ...table,
+    get: (mac) => leases.get(mac),
+    all: () => [...leases.values()],
     put(lease) {
       put?.(lease);
-      table.put(lease);
+      leases.set(lease.mac, lease);
     },
+    delete: (mac) => void leases.delete(mac),
   };
 }
 

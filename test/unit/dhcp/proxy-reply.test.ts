@@ -4,7 +4,6 @@ import type { DhcpFacts } from '../../../src/pxe/dhcp-decision.ts';
 import { parseSubOptions, readText } from '../../../src/pxe/dhcp-options.ts';
 import { decideDhcpReply } from '../../../src/pxe/dhcp-reply.ts';
 import { aDhcpSite, aNode, ip, link, serverAddress, strangerMac } from './a-dhcp-site.ts';
-import { addressFacts } from './address-facts.ts';
 import { client, type Said, speaker } from './messages.ts';
 
 const asker = { address: ip('10.77.0.52'), port: 68 };
@@ -18,7 +17,8 @@ function decide(said: Said, change: Partial<DhcpFacts> = {}) {
     machine: identifyMachine(site, { mac: who.mac }),
     serverAddress,
     httpServer: 'http://10.77.0.1',
-    ...addressFacts(0),
+    leases: [],
+    holds: new Map(),
     isOurLoader: false,
     ports: { server: 67, client: 68 },
     now: 0,

@@ -59,6 +59,7 @@ export function siteOf(...nodes: readonly SiteNode[]): Site {
       ],
     ]),
     unknown: 'spare',
+    secureBoot: false,
     services: new Map(),
     volumes: new Map(),
     clientClasses: new Map(),

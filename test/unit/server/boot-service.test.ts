@@ -51,7 +51,7 @@ async function serve() {
     },
     /** Boots and reports; what the machine is told to do. */
     async boot(known: { uuid?: string } = {}) {
-      const { body } = await service.script({ mac, ...known }, '10.77.0.200');
+      const { body } = await service.script({ mac, loader: 'ipxe', ...known }, '10.77.0.200');
       const bootId = /rolecall\.boot=([0-9a-f]{32})/.exec(body)?.[1] ?? 'refused';
       await service.report(bootId, { stage: 'hardware', uptime: 9, hardware }, '10.77.0.200');
       const alive = () =>

@@ -4,12 +4,14 @@ import { openImageStore } from '../../../src/images/image-store.ts';
 import type { PreparedSet } from '../../../src/server/generation.ts';
 import { checkImages } from '../../../src/server/start-checks.ts';
 import { temporaryFolder } from '../state/temporary-folder.ts';
+import { labFleet } from './a-generation.ts';
 
 const made: PreparedSet = { ok: true, set: {} as BootSet };
 const refused: PreparedSet = { ok: false, reason: 'the image lacks the package nginx-light' };
 
 async function problemsOf(sets: Readonly<Record<string, PreparedSet>>): Promise<readonly string[]> {
-  const generation = { sets: new Map(Object.entries(sets)), loaders: {} };
+  const fleet = await labFleet();
+  const generation = { fleet, sets: new Map(Object.entries(sets)), loaders: {} };
   // No image is published: that is said in any case, after what is wrong with the nodes.
   const problems = await checkImages(generation, openImageStore(temporaryFolder()));
   return problems.map((problem) => problem.message);

@@ -10,6 +10,7 @@ describe('a site', () => {
       name: 'tokyo',
       domain: 'tokyo.example',
       unknown: 'spare',
+      secureBoot: false,
       ntp: [],
     });
     expect(site.admins).toEqual([adminKey]);
@@ -26,6 +27,12 @@ describe('a site', () => {
       console: { device: 'ttyS0', baud: 115200 },
       image: 'universal',
     });
+  });
+
+  test("may want signed loaders for all, and a node a loader by its own or the firmware's driver", () => {
+    const site = aSite({ web1: `${nodeYaml(11)}loader: firmware\n` }, 'secureBoot: true\n');
+    expect(site.secureBoot).toBe(true);
+    expect(site.nodes.get('web1')?.loader).toBe('firmware');
   });
 
   test('lists nodes by name, whatever the order of the files', () => {

@@ -40,6 +40,7 @@ function site(...nodes: SiteNode[]): Site {
       ['boot', { name: 'boot', subnet, server: address(1), dns: [], dhcp: 'server' as const }],
     ]),
     unknown: 'spare',
+    secureBoot: false,
     services: new Map(),
     volumes: new Map(),
     clientClasses: new Map(),
