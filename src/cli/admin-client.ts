@@ -16,17 +16,37 @@ export async function fetchAdmin(
   path: string,
   server?: string,
 ): Promise<unknown> {
-  const socketPath = join(globals.state, 'admin.sock');
-  const { status, body } = await get(server, socketPath, path).catch((error: Error) => {
+  const answer = parseJson((await fetchAdminBytes(globals, path, server)).toString());
+  if (answer !== undefined) return answer;
+  throw notRolecall(server ?? socketOf(globals), 200);
+}
+
+/** The same for an answer that is no JSON. */
+export async function fetchAdminBytes(
+  globals: Pick<GlobalOptions, 'state'>,
+  path: string,
+  server?: string,
+): Promise<Buffer> {
+  const { status, body } = await get(server, socketOf(globals), path).catch((error: Error) => {
     throw notReached(server, globals.state, error);
   });
-  const answer = parseJson(body);
-  if (status === 200 && answer !== undefined) return answer;
-  const refused = (answer as { error?: { code: string; message: string; hint: string } })?.error;
+  if (status === 200) return body;
+  const answer = parseJson(body.toString()) as
+    | { error?: { code: string; message: string; hint: string } }
+    | undefined;
+  const refused = answer?.error;
   if (refused) throw new AppError(refused.code, refused.message, refused.hint);
-  throw new AppError(
+  throw notRolecall(server ?? socketOf(globals), status);
+}
+
+function socketOf({ state }: Pick<GlobalOptions, 'state'>): string {
+  return join(state, 'admin.sock');
+}
+
+function notRolecall(where: string, status: number): AppError {
+  return new AppError(
     'not-rolecall',
-    `what answers at ${server ?? socketPath} is no rolecall (status ${status})`,
+    `what answers at ${where} is no rolecall (status ${status})`,
     'check the URL given with --server',
   );
 }
@@ -35,14 +55,14 @@ function get(
   server: string | undefined,
   socketPath: string,
   path: string,
-): Promise<{ status: number; body: string }> {
+): Promise<{ status: number; body: Buffer }> {
   return new Promise((resolve, reject) => {
     const take = (response: IncomingMessage) => {
       const parts: Buffer[] = [];
       response.on('data', (part: Buffer) => parts.push(part));
       response.on('error', reject);
       response.on('end', () =>
-        resolve({ status: response.statusCode ?? 0, body: Buffer.concat(parts).toString() }),
+        resolve({ status: response.statusCode ?? 0, body: Buffer.concat(parts) }),
       );
     };
     const request = server

@@ -1,5 +1,6 @@
 import { register as bench } from './bench.ts';
 import { register as build } from './build.ts';
+import { register as capture } from './capture.ts';
 import { register as check } from './check.ts';
 import type { RegisterCommand } from './command.ts';
 import { register as explain } from './explain.ts';
@@ -16,6 +17,7 @@ export const commands: readonly RegisterCommand[] = [
   init,
   check,
   explain,
+  capture,
   render,
   role,
   build,

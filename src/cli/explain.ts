@@ -4,17 +4,18 @@ import { planBoot } from '../boot/plan-boot.ts';
 import { AppError } from '../errors.ts';
 import { openImageStore } from '../images/image-store.ts';
 import { formatHost } from '../net/ipv4.ts';
-import { type MacAddress, parseMac } from '../net/mac.ts';
+import type { MacAddress } from '../net/mac.ts';
 import { loadersOf, loaderWishes } from '../pxe/loader-by-client.ts';
 import { renderProblems } from '../render-problems.ts';
 import { loadFleet } from '../roles/load-fleet.ts';
 import { prepareBootSet } from '../server/prepare-boot-set.ts';
-import { suggestion } from '../site/did-you-mean.ts';
 import { sortProblems } from '../site/parse-site.ts';
-import { bootLink, type Site } from '../site/site.ts';
+import type { Site } from '../site/site.ts';
 import type { NodeDetail } from '../state/node-status.ts';
 import { fetchAdmin } from './admin-client.ts';
 import { type GlobalOptions, type RegisterCommand, say } from './command.ts';
+import { fetchLastBoot, type LastBootFound, renderLastBoot } from './last-boot.ts';
+import { macsOf } from './which-machine.ts';
 
 /** What one machine would boot if it were switched on now, and why; a row of `explain --json`. */
 interface Explanation {
@@ -33,6 +34,8 @@ interface Explanation {
   readonly arguments: readonly string[];
   /** Why it gets no boot set; empty where it does. */
   readonly reason: string;
+  /** Its packets and what they show, by the server's word; where no server answers, why. */
+  readonly lastBoot: LastBootFound;
   /** What it runs by the server's word; absent where no server answers. */
   readonly now?: { readonly stage: string; readonly since: string; readonly bootSet: string };
 }
@@ -41,20 +44,26 @@ interface Explanation {
 export const register: RegisterCommand = (program, globals) => {
   program
     .command('explain')
-    .description('what a machine would boot, and why')
+    .description('what a machine would boot, and why; its last boot packet by packet')
     .argument('<node|mac>', 'a node of the site, or the MAC of any machine')
-    .action(async (who: string) => {
-      const explanation = await explain(who, globals());
+    .option('--server <url>', 'ask this server; else the one of the state folder')
+    .action(async (who: string, { server }: { server?: string }) => {
+      const explanation = await explain(who, globals(), server);
       say(globals().json ? JSON.stringify([explanation], null, 2) : renderExplanation(explanation));
       if (explanation.reason !== '') process.exitCode = 1;
     });
 };
 
-async function explain(who: string, globals: GlobalOptions): Promise<Explanation> {
+async function explain(
+  who: string,
+  globals: GlobalOptions,
+  server: string | undefined,
+): Promise<Explanation> {
   const loaded = await loadFleet(globals.site);
   if (!loaded.ok) throw new AppError('invalid-site', renderProblems(sortProblems(loaded.problems)));
   const { site } = loaded.value;
-  const mac = macOf(site, who);
+  const macs = macsOf(site, who);
+  const [mac] = macs;
   const plan = planBoot(site, identityOf(site, who, mac));
   const empty = {
     mac,
@@ -65,6 +74,7 @@ async function explain(who: string, globals: GlobalOptions): Promise<Explanation
     bootSet: '',
     overlay: { digest: '', files: 0, bytes: 0 },
     arguments: [],
+    lastBoot: await fetchLastBoot(globals, macs, server),
   };
   if (plan.kind === 'refuse') {
     return { ...empty, name: '', known: 'it boots nothing', role: [], reason: plan.reason };
@@ -76,7 +86,7 @@ async function explain(who: string, globals: GlobalOptions): Promise<Explanation
     plan.by === 'unnamed'
       ? 'no role file names it, and site.yaml says unknown: spare'
       : `its ${words[plan.by]} is in ${node.file}`;
-  const now = await nowOf(globals, node.name);
+  const now = await nowOf(globals, node.name, server);
   return {
     ...empty,
     name: node.name,
@@ -104,20 +114,6 @@ async function explain(who: string, globals: GlobalOptions): Promise<Explanation
 
 const words = { mac: 'MAC', uuid: 'UUID', serial: 'serial number', port: 'switch port' } as const;
 
-function macOf(site: Site, who: string): MacAddress {
-  const mac = parseMac(who);
-  if (mac) return mac;
-  const node = site.nodes.get(who);
-  const spare = parseMac(/^spare-([0-9a-f]{12})$/.exec(who)?.[1] ?? '');
-  const own = node ? (node.id.macs[0] ?? bootLink(site, node)?.macs[0]) : spare;
-  if (own) return own;
-  if (node) {
-    throw new AppError('usage', `${node.file} names no MAC`, 'rolecall explain <mac> takes one');
-  }
-  const hint = suggestion(who, [...site.nodes.keys()], 'nodes');
-  throw new AppError('usage', `${who} is neither a node nor a MAC address`, hint);
-}
-
 /** A node known by more than its MAC is asked for by all that its role file says. */
 function identityOf(site: Site, who: string, mac: MacAddress) {
   const id = site.nodes.get(who)?.id;
@@ -128,9 +124,13 @@ function identityOf(site: Site, who: string, mac: MacAddress) {
   };
 }
 
-async function nowOf(globals: GlobalOptions, name: string): Promise<Explanation['now']> {
+async function nowOf(
+  globals: GlobalOptions,
+  name: string,
+  server: string | undefined,
+): Promise<Explanation['now']> {
   try {
-    const detail = (await fetchAdmin(globals, `/api/v1/nodes/${name}`)) as NodeDetail;
+    const detail = (await fetchAdmin(globals, `/api/v1/nodes/${name}`, server)) as NodeDetail;
     return { stage: detail.stage, since: detail.since, bootSet: detail.bootSet };
   } catch (error) {
     if (error instanceof AppError) return undefined;
@@ -156,7 +156,9 @@ function renderExplanation(e: Explanation): string {
   const head = e.name ? `${e.name} (${e.mac}): ${e.known}` : `${e.mac}: ${e.known}`;
   const body = rows.filter(([, text]) => text !== '').map(([k, v]) => `  ${k.padEnd(10)} ${v}`);
   const refusal = e.reason ? `  boots nothing:\n    ${e.reason.replaceAll('\n', '\n    ')}` : '';
-  return [head, ...(e.name ? body : []), refusal].filter((line) => line !== '').join('\n');
+  return [head, ...(e.name ? body : []), refusal, renderLastBoot(e.lastBoot)]
+    .filter((line) => line !== '')
+    .join('\n');
 }
 
 function nowSet({ now, bootSet }: Explanation): string {

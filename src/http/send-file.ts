@@ -1,11 +1,11 @@
-import { open } from 'node:fs/promises';
-import { pipeline } from 'node:stream/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import type { Request, Response } from 'express';
 import type { ServedFile } from './boot-service.ts';
 import { parseRange } from './range.ts';
+import { createSharedReads, type FilePiece, type FileReader } from './shared-reads.ts';
 
-/** Bigger reads than Node's default of 64 KiB: nearly twice the throughput on one big file. */
-const readSize = 1024 * 1024;
+/** One for all listeners and files: its memory is the server's. */
+const reads = createSharedReads();
 
 export interface SendOptions {
   /** Strong entity tag without quotes; what it names never changes. */
@@ -63,21 +63,65 @@ export async function sendFile(
   const wantedBytes = last - first + 1;
   const { socket } = request;
   const before = socket.bytesWritten;
-  const source = handle.createReadStream({ start: first, end: last, highWaterMark: readSize });
-  try {
-    await pipeline(source, response, { end: false });
-  } catch {
-    // The client went away, or the disk failed: only the cut connection can tell.
-    response.destroy();
-    // A client that has every byte may close before the answer is ended here: it lacks nothing.
-    const handedOver = (socket.bytesWritten ?? 0) - before;
-    const isWhole = source.bytesRead === file.size && handedOver >= file.size;
-    return { bytes: source.bytesRead, complete: isWhole };
-  }
-  // A file shorter than announced would leave the client waiting for the rest.
-  if (source.bytesRead === wantedBytes) response.end();
+  const { bytes, isWritten } = await sendOpened(response, handle, first, last);
+  // A file shorter than announced would leave the client waiting for the rest, and after a failure of the
+  // disk only the cut connection can tell.
+  if (isWritten && bytes === wantedBytes) response.end();
   else response.destroy();
-  return { bytes: source.bytesRead, complete: source.bytesRead === file.size };
+  // A client that has every byte may close before the answer is ended here: it lacks nothing.
+  const handedOver = (socket.bytesWritten ?? 0) - before;
+  const isWhole = bytes === file.size && (isWritten || handedOver >= file.size);
+  return { bytes, complete: isWhole };
+}
+
+/** Sends the bytes from `first` to `last`; gives back how many it came to, and whether the kernel took them all. */
+async function sendOpened(
+  response: Response,
+  handle: FileHandle,
+  first: number,
+  last: number,
+): Promise<{ readonly bytes: number; readonly isWritten: boolean }> {
+  let reader: FileReader | undefined;
+  let ahead: Promise<FilePiece> | undefined;
+  let at = first;
+  try {
+    reader = await reads.reader(handle);
+    ahead = reader.piece(at);
+    while (at <= last) {
+      const piece: FilePiece = await ahead;
+      const begin = at - piece.offset;
+      const chunk = piece.bytes.subarray(begin, begin + last + 1 - at);
+      // The disk reads the next piece while the network takes this one.
+      const next = at + chunk.length;
+      ahead = next <= last && chunk.length > 0 ? reader.piece(next) : undefined;
+      const isWritten = chunk.length > 0 && (await write(response, chunk));
+      piece.release();
+      if (!isWritten || !ahead) return { bytes: next - first, isWritten };
+      at = next;
+    }
+  } catch {
+    // The disk failed.
+  } finally {
+    // A read under way needs the open file to its end.
+    const unused = await ahead?.catch(() => undefined);
+    unused?.release();
+    reader?.close();
+    await handle.close();
+  }
+  return { bytes: at - first, isWritten: false };
+}
+
+/** Hands bytes to the connection; true when the kernel has all of them, false when the client went away. */
+function write(response: Response, bytes: Uint8Array): Promise<boolean> {
+  return new Promise((resolve) => {
+    const settle = (isWritten: boolean) => {
+      response.off('close', isGone);
+      resolve(isWritten);
+    };
+    const isGone = () => settle(false);
+    response.once('close', isGone);
+    response.write(bytes, (error) => settle(!error));
+  });
 }
 
 function matches(header: string | undefined, etag: string): boolean {

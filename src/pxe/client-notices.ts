@@ -13,8 +13,7 @@ export function noteDecline(client: DhcpClient, facts: DhcpFacts, place: Place):
   if (place.kind === 'node') return tellProblem(place, 'address-conflict', reason);
   // Only the machine that was given an address can take it out of the pool.
   const isItsOwn =
-    facts.leases.some((lease) => lease.mac === client.mac && lease.address === address) ||
-    facts.holds.get(address)?.mac === client.mac;
+    facts.leases.of(client.mac)?.address === address || facts.holds.of(client.mac) === address;
   if (!isItsOwn) return silent(place, `it declines ${address}, which it was not given`);
   return tellProblem(place, 'address-conflict', reason, [
     { kind: 'delete', mac: client.mac },
@@ -25,7 +24,8 @@ export function noteDecline(client: DhcpClient, facts: DhcpFacts, place: Place):
 
 /** What a RELEASE changes: a client needs its address no more (RFC 2131 §4.3.4). */
 export function noteRelease(client: DhcpClient, facts: DhcpFacts, place: Place): DhcpDecision {
-  const lease = facts.leases.find((l) => l.mac === client.mac && l.address === client.ciaddr);
+  const own = facts.leases.of(client.mac);
+  const lease = own?.address === client.ciaddr ? own : undefined;
   // Some UEFI firmware releases before it starts the loader: the lease ends, its record stays, so that the
   // loader and the operating system get the same address again.
   return silent(

@@ -3,9 +3,10 @@ import type { Ipv4 } from '../net/ipv4.ts';
 import type { MacAddress } from '../net/mac.ts';
 import type { Site } from '../site/site.ts';
 import type { DhcpProblem, EventBody } from '../state/event.ts';
-import type { Lease } from '../state/leases.ts';
+import type { Lease, LeaseView } from '../state/leases.ts';
 import type { DhcpPacket } from './dhcp-packet.ts';
-import type { Hold } from './held-addresses.ts';
+import type { Hold, HoldView } from './held-addresses.ts';
+import type { PoolIndex } from './pool-index.ts';
 import type { Destination, DhcpPorts } from './reply-destination.ts';
 
 /** Everything a decision rests on besides the message itself. */
@@ -16,8 +17,10 @@ export interface DhcpFacts {
   readonly serverAddress: Ipv4;
   /** `http://10.77.0.1`, with a port where it is not 80. */
   readonly httpServer: string;
-  readonly leases: readonly Lease[];
-  readonly holds: ReadonlyMap<Ipv4, Hold>;
+  readonly leases: LeaseView;
+  /** Without those whose time is over. */
+  readonly holds: HoldView;
+  readonly pools: PoolIndex;
   /** Whether this machine fetched our loader lately and its firmware has not asked since. */
   readonly isOurLoader: boolean;
   readonly ports: DhcpPorts;

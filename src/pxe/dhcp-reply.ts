@@ -63,8 +63,7 @@ function answerRequest(client: DhcpClient, facts: DhcpFacts, place: Place): Dhcp
   if (isReboot && place.kind === 'pool' && cidrContains(place.network.subnet, wanted)) {
     // RFC 2131 §4.3.2: silence about a client that is not on record, for another server may know it.
     const known =
-      facts.leases.some((lease) => lease.mac === client.mac) ||
-      facts.holds.get(wanted)?.mac === client.mac;
+      facts.leases.of(client.mac) !== undefined || facts.holds.of(client.mac) === wanted;
     if (!known) return silent(place, `it asks for ${wanted} again, of which there is no record`);
   }
   const choice = addressFor(client, facts, place, wanted);

@@ -14,6 +14,7 @@ import { decideDhcpReply } from './dhcp-reply.ts';
 import { createFirmwareSightings } from './firmware-sightings.ts';
 import { createHeldAddresses } from './held-addresses.ts';
 import { type DhcpClient, identifyClient } from './identify-client.ts';
+import { createPoolIndex } from './pool-index.ts';
 import { createRepeatedRefusals } from './repeated-refusals.ts';
 import { bootServerPort, type Destination, type DhcpPorts } from './reply-destination.ts';
 import type { WirePacket } from './wire-packet.ts';
@@ -54,6 +55,7 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
   const now = input.now ?? Date.now;
   const asked = input.ports ?? { server: 67, client: 68 };
   const held = createHeldAddresses();
+  const pools = createPoolIndex(input.leases, held);
   const firmware = createFirmwareSightings();
   const refusals = createRepeatedRefusals();
 
@@ -78,13 +80,15 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
     const { site } = input.current();
     const at = now();
     firmware.note(client, at);
+    held.expire(at);
     return decideDhcpReply(client, {
       site,
       machine: identifyMachine(site, machineIdentity(client)),
       serverAddress: input.serverAddress,
       httpServer: input.httpServer,
-      leases: input.leases.all(),
-      holds: held.byAddress,
+      leases: input.leases,
+      holds: held,
+      pools,
       isOurLoader: firmware.isOurLoader(client.mac, input.loaderFetchedAt(client.mac), at),
       ports,
       ...(bootServerAsker === undefined ? {} : { bootServerAsker }),

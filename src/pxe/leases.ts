@@ -1,8 +1,8 @@
-import { type Ipv4, ipv4FromNumber, ipv4ToNumber } from '../net/ipv4.ts';
+import { type Ipv4, ipv4ToNumber } from '../net/ipv4.ts';
 import type { MacAddress } from '../net/mac.ts';
-import type { Network } from '../site/site.ts';
-import type { Lease } from '../state/leases.ts';
-import type { Hold } from './held-addresses.ts';
+import type { Lease, LeaseView } from '../state/leases.ts';
+import type { HoldView } from './held-addresses.ts';
+import type { AddressPool, PoolIndex } from './pool-index.ts';
 
 /** Seconds for which a machine has its address; the pool's leases end then, a node's address never changes. */
 export const leaseSeconds = 12 * 60 * 60;
@@ -24,11 +24,13 @@ export function prolongLease(lease: Lease, now: number): Lease | undefined {
 
 /** What the pool looks like at this moment. */
 export interface PoolFacts {
-  readonly pool: NonNullable<Network['pool']>;
+  readonly pool: AddressPool;
   /** Addresses that the site gives to nodes, services and gateways. */
   readonly reserved: ReadonlySet<Ipv4>;
-  readonly leases: readonly Lease[];
-  readonly holds: ReadonlyMap<Ipv4, Hold>;
+  readonly leases: LeaseView;
+  /** Without those whose time is over. */
+  readonly holds: HoldView;
+  readonly pools: PoolIndex;
   /** Milliseconds since the epoch. */
   readonly now: number;
 }
@@ -52,33 +54,31 @@ export function chooseAddress(facts: PoolFacts, mac: MacAddress, requested?: Ipv
   const { pool, leases, holds, now } = facts;
   const first = ipv4ToNumber(pool.first);
   const last = ipv4ToNumber(pool.last);
-  const holder = new Map(leases.map((lease) => [lease.address, lease]));
 
   const isOpen = (address: Ipv4) => {
     const number = ipv4ToNumber(address);
     if (number < first || number > last || facts.reserved.has(address)) return false;
-    const hold = holds.get(address);
-    return hold === undefined || hold.until <= now || hold.mac === mac;
+    const hold = holds.at(address);
+    return hold === undefined || hold.mac === mac;
   };
-  const isFree = (address: Ipv4) => isOpen(address) && (holder.get(address)?.mac ?? mac) === mac;
+  const isFree = (address: Ipv4) => isOpen(address) && (leases.at(address)?.mac ?? mac) === mac;
 
-  const own = leases.find((lease) => lease.mac === mac);
+  const own = leases.of(mac);
   if (own && isOpen(own.address)) return { kind: 'address', address: own.address, lease: own };
-  for (const [address, hold] of holds) {
-    if (hold.mac === mac && hold.until > now && isFree(address))
-      return { kind: 'address', address };
-  }
+  const offered = holds.of(mac);
+  if (offered !== undefined && isOpen(offered)) return take(offered, leases.at(offered));
   if (requested !== undefined && isFree(requested)) return { kind: 'address', address: requested };
-  for (let number = first; number <= last; number += 1) {
-    const address = ipv4FromNumber(number);
-    if (isFree(address)) return { kind: 'address', address };
-  }
-  const [oldest] = leases
-    .filter((lease) => lease.expires <= now && isOpen(lease.address))
-    .sort((a, b) => a.expires - b.expires || (a.mac < b.mac ? -1 : 1));
-  if (oldest) return { kind: 'address', address: oldest.address, evicts: oldest.mac };
+  const left = facts.pools.of(pool, facts.reserved);
+  const unused = left.lowestUnused();
+  if (unused !== undefined) return { kind: 'address', address: unused };
+  const oldest = left.firstExpired(now);
+  if (oldest) return take(oldest.address, oldest);
   return {
     kind: 'full',
     reason: `all ${last - first + 1} addresses of the pool ${pool.first}-${pool.last} are in use`,
   };
+}
+
+function take(address: Ipv4, former: Lease | undefined): PoolChoice {
+  return { kind: 'address', address, ...(former ? { evicts: former.mac } : {}) };
 }

@@ -25,6 +25,7 @@ export function addressFor(
       reserved: reservedAddresses(facts.site),
       leases: facts.leases,
       holds: facts.holds,
+      pools: facts.pools,
       now: facts.now,
     },
     client.mac,
@@ -51,7 +52,5 @@ export function bind(
 
 /** A machine that has become a node needs its place in the pool no more. */
 export function forget(client: DhcpClient, facts: DhcpFacts): readonly LeaseChange[] {
-  return facts.leases.some((lease) => lease.mac === client.mac)
-    ? [{ kind: 'delete', mac: client.mac }]
-    : [];
+  return facts.leases.of(client.mac) ? [{ kind: 'delete', mac: client.mac }] : [];
 }

@@ -44,7 +44,7 @@ export function createBootService(parts: BootServiceParts): BootService {
 
   async function script(query: ScriptQuery, from: string) {
     const isGrub = query.loader === 'grub';
-    const leased = state.leases.get(query.mac)?.address;
+    const leased = state.leases.of(query.mac)?.address;
     const plan = planBoot(generation().fleet.site, query, leased);
     const refuse = (reason: string, node: string) => {
       journal.add({ machine: query.mac, node, kind: 'refused', reason });
@@ -189,7 +189,7 @@ export function createBootService(parts: BootServiceParts): BootService {
 
   /** A machine that took its address out of the kernel arguments has nobody who renews its lease. */
   function keepLease({ machine }: BootRecord): void {
-    const lease = state.leases.get(machine);
+    const lease = state.leases.of(machine);
     const prolonged = lease && prolongLease(lease, now());
     if (prolonged) state.leases.put(prolonged);
   }

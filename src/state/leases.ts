@@ -11,11 +11,56 @@ export interface Lease {
   readonly boundAt: number;
 }
 
-/** Where leases outlive the server. One lease per MAC. */
-export interface LeaseStore {
-  get(mac: MacAddress): Lease | undefined;
-  all(): readonly Lease[];
-  /** On disk when it returns: the acknowledgement leaves only after that (RFC 2131 §3.1.4). */
+/** The leases as a decision sees them. One lease per MAC, and one per address. */
+export interface LeaseView {
+  of(mac: MacAddress): Lease | undefined;
+  at(address: Ipv4): Lease | undefined;
+}
+
+/** The leases in memory. */
+export interface LeaseTable extends LeaseView {
+  /** A lease that another machine had on this address ends. */
   put(lease: Lease): void;
   delete(mac: MacAddress): void;
+  /** Calls back with each address whose lease is made, changed or ended. */
+  watch(changed: (address: Ipv4) => void): void;
+}
+
+/** Where leases outlive the server: a change is on disk when it returns (RFC 2131 §3.1.4 wants it before the acknowledgement). */
+export interface LeaseStore extends LeaseTable {}
+
+/** An empty table. */
+export function createLeaseTable(): LeaseTable {
+  const byMac = new Map<MacAddress, Lease>();
+  const byAddress = new Map<Ipv4, Lease>();
+  const watchers: ((address: Ipv4) => void)[] = [];
+
+  function drop(lease: Lease | undefined): void {
+    if (!lease) return;
+    byMac.delete(lease.mac);
+    byAddress.delete(lease.address);
+  }
+
+  return {
+    of: (mac) => byMac.get(mac),
+    at: (address) => byAddress.get(address),
+    put(lease) {
+      const former = byMac.get(lease.mac);
+      drop(former);
+      drop(byAddress.get(lease.address));
+      byMac.set(lease.mac, lease);
+      byAddress.set(lease.address, lease);
+      for (const changed of watchers) {
+        if (former && former.address !== lease.address) changed(former.address);
+        changed(lease.address);
+      }
+    },
+    delete(mac) {
+      const lease = byMac.get(mac);
+      if (!lease) return;
+      drop(lease);
+      for (const changed of watchers) changed(lease.address);
+    },
+    watch: (changed) => void watchers.push(changed),
+  };
 }

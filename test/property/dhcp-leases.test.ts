@@ -2,11 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { identifyMachine } from '../../src/boot/identify-machine.ts';
 import type { Ipv4 } from '../../src/net/ipv4.ts';
-import type { MacAddress } from '../../src/net/mac.ts';
 import { noAddress } from '../../src/pxe/dhcp-packet.ts';
 import { decideDhcpReply } from '../../src/pxe/dhcp-reply.ts';
 import { createHeldAddresses } from '../../src/pxe/held-addresses.ts';
-import type { Lease } from '../../src/state/leases.ts';
+import { createPoolIndex } from '../../src/pxe/pool-index.ts';
+import { createLeaseTable } from '../../src/state/leases.ts';
 import { seededRandom } from '../seeded-random.ts';
 import { aDhcpSite, ip, mac, serverAddress } from '../unit/dhcp/a-dhcp-site.ts';
 import { client, type Said } from '../unit/dhcp/messages.ts';
@@ -16,25 +16,29 @@ const pool = ['10.77.0.200', '10.77.0.201', '10.77.0.202', '10.77.0.203'];
 
 /** A server without sockets: the decisions, with leases and offers as they would be kept. */
 function aServer() {
-  const leases = new Map<MacAddress, Lease>();
+  const leases = createLeaseTable();
   let held = createHeldAddresses();
+  let pools = createPoolIndex(leases, held);
   return {
     leases,
     held: () => held,
     /** A restart forgets what is only in memory. */
     restart() {
       held = createHeldAddresses();
+      pools = createPoolIndex(leases, held);
     },
     /** Type and address of the answer to one message. */
     hear(said: Said, now: number): { type: number; address: Ipv4 } | undefined {
       const who = client(said);
+      held.expire(now);
       const decision = decideDhcpReply(who, {
         site,
         machine: identifyMachine(site, { mac: who.mac }),
         serverAddress,
         httpServer: 'http://10.77.0.1',
-        leases: [...leases.values()],
-        holds: held.byAddress,
+        leases,
+        holds: held,
+        pools,
         isOurLoader: false,
         ports: { server: 67, client: 68 },
         now,
@@ -42,7 +46,7 @@ function aServer() {
       for (const change of decision.changes) {
         if (change.kind === 'hold') held.hold(change.address, change.hold);
         else if (change.kind === 'unhold') held.release(change.mac);
-        else if (change.kind === 'put') leases.set(change.lease.mac, change.lease);
+        else if (change.kind === 'put') leases.put(change.lease);
         else leases.delete(change.mac);
       }
       if (decision.kind === 'ignore') return undefined;
@@ -153,8 +157,10 @@ describe('no address is given twice', () => {
               break;
             }
           }
-          const given = [...server.leases.values()].map((lease) => lease.address);
-          expect(new Set(given).size).toBe(given.length);
+          for (const who of machines) {
+            const lease = server.leases.of(mac(who));
+            if (lease) expect(server.leases.at(lease.address)).toEqual(lease);
+          }
         }
       }),
       { numRuns: 300 },
@@ -175,10 +181,10 @@ describe('a flood of DISCOVERs from 50,000 machines', () => {
     for (let n = 0; n < 50_000; n += 1) {
       const stranger = mac(`02:${hex()}:${hex()}:${hex()}:${hex()}:${hex()}`);
       if (server.hear({ mac: stranger }, 1_000_000 + n / 1000)) offered += 1;
-      expect(server.held().byAddress.size).toBeLessThanOrEqual(pool.length);
+      expect(server.held().size).toBeLessThanOrEqual(pool.length);
     }
     expect(offered).toBe(pool.length);
-    expect(server.leases.size).toBe(0);
+    for (const address of pool) expect(server.leases.at(ip(address))).toBeUndefined();
     expect(server.hear({ mac: '52:54:00:00:00:99' }, 1_000_000 + 61_000)?.address).toBe(
       ip('10.77.0.200'),
     );

@@ -7,11 +7,18 @@ import { describeClient, identifyClient } from '../../src/pxe/identify-client.ts
 import { captureNames, readCapture } from '../captures/read-capture.ts';
 import { seededRandom } from '../seeded-random.ts';
 import { aDhcpSite, ip, mac, serverAddress } from '../unit/dhcp/a-dhcp-site.ts';
+import { addressFacts } from '../unit/dhcp/address-facts.ts';
 import { message, speaker } from '../unit/dhcp/messages.ts';
 
 const site = aDhcpSite();
 
 /** Everything that the server does with a datagram; how far it came. */
+const addresses = addressFacts(1000, {
+  leases: [
+    { mac: mac('52:54:00:00:00:99'), address: ip('10.77.0.200'), expires: 2000, boundAt: 1 },
+  ],
+});
+
 function answer(bytes: Uint8Array): 'unreadable' | 'no client' | 'ignored' | 'replied' {
   const parsed = parseDhcpPacket(bytes);
   if (parsed.kind === 'refusal') return 'unreadable';
@@ -24,10 +31,7 @@ function answer(bytes: Uint8Array): 'unreadable' | 'no client' | 'ignored' | 're
     machine: identifyMachine(site, { mac: client.mac }),
     serverAddress,
     httpServer: 'http://10.77.0.1',
-    leases: [
-      { mac: mac('52:54:00:00:00:99'), address: ip('10.77.0.200'), expires: 2000, boundAt: 1 },
-    ],
-    holds: new Map(),
+    ...addresses,
     isOurLoader: false,
     ports: { server: 67, client: 68 },
     now: 1000,

@@ -9,11 +9,16 @@ import { renderAutoexec } from '../../../src/pxe/loader-scriptlet.ts';
 import type { SiteNode } from '../../../src/site/site.ts';
 import type { Lease } from '../../../src/state/leases.ts';
 import { aDhcpSite, aNode, ip, link, mac, serverAddress, strangerMac } from './a-dhcp-site.ts';
+import { addressFacts } from './address-facts.ts';
 import { client, type Said, speaker } from './messages.ts';
 
 const now = 1_800_000_000_000;
 
-function decide(said: Said, change: Partial<DhcpFacts> = {}) {
+type Change = Partial<Omit<DhcpFacts, 'leases' | 'holds' | 'pools'>> & {
+  readonly leases?: readonly Lease[];
+};
+
+function decide(said: Said, { leases = [], ...change }: Change = {}) {
   const who = client(said);
   const site = change.site ?? aDhcpSite();
   const port = who.relay?.port;
@@ -26,8 +31,7 @@ function decide(said: Said, change: Partial<DhcpFacts> = {}) {
     }),
     serverAddress,
     httpServer: 'http://10.77.0.1',
-    leases: [],
-    holds: new Map(),
+    ...addressFacts(now, { leases }),
     isOurLoader: false,
     ports: { server: 67, client: 68 },
     now,
@@ -35,13 +39,13 @@ function decide(said: Said, change: Partial<DhcpFacts> = {}) {
   });
 }
 
-function replied(said: Said, change?: Partial<DhcpFacts>) {
+function replied(said: Said, change?: Change) {
   const decision = decide(said, change);
   if (decision.kind === 'ignore') throw new Error(decision.reason);
   return decision;
 }
 
-function ignored(said: Said, change?: Partial<DhcpFacts>) {
+function ignored(said: Said, change?: Change) {
   const decision = decide(said, change);
   if (decision.kind === 'reply') throw new Error('it is answered');
   return decision;
@@ -50,18 +54,18 @@ function ignored(said: Said, change?: Partial<DhcpFacts>) {
 const types: Readonly<Record<number, string>> = { 2: 'offer', 5: 'ack', 6: 'nak' };
 
 /** Type and address of the answer: `ack 10.77.0.21`; the reason where there is none. */
-function answer(said: Said, change?: Partial<DhcpFacts>): string {
+function answer(said: Said, change?: Change): string {
   const decision = decide(said, change);
   if (decision.kind === 'ignore') return decision.reason;
   const type = types[decision.packet.options.get(53)?.[0] ?? 0];
   return type === 'nak' ? 'nak' : `${type} ${decision.packet.yiaddr}`;
 }
 
-const options = (said: Said, change?: Partial<DhcpFacts>) =>
+const options = (said: Said, change?: Change) =>
   Object.fromEntries(
     [...replied(said, change).packet.options].map(([code, value]) => [code, [...value]]),
   );
-const text = (said: Said, code: number, change?: Partial<DhcpFacts>) =>
+const text = (said: Said, code: number, change?: Change) =>
   readText(replied(said, change).packet.options.get(code));
 
 const stranger = strangerMac;
@@ -483,7 +487,7 @@ describe('networks and relays', () => {
     expect(answer(said, { leases: [lease] })).toBe('ack 10.78.0.201');
   });
 
-  it.each<[string, Said, Partial<DhcpFacts>, RegExp]>([
+  it.each<[string, Said, Change, RegExp]>([
     ['an unknown relay', { giaddr: '172.16.0.1' }, {}, /relay 172\.16\.0\.1, and no network/],
     ['dhcp: off', {}, { site: aDhcpSite({ boot: { dhcp: 'off' } }) }, /dhcp: off for network boot/],
     [

@@ -5,7 +5,7 @@ import { parseCidr } from '../../../src/net/ipv4.ts';
 import { packDhcpPacket, parseDhcpPacket } from '../../../src/pxe/dhcp-packet.ts';
 import { type DhcpServerInput, startDhcpServer } from '../../../src/pxe/dhcp-server.ts';
 import type { Network } from '../../../src/site/site.ts';
-import type { Lease, LeaseStore } from '../../../src/state/leases.ts';
+import { createLeaseTable, type Lease, type LeaseStore } from '../../../src/state/leases.ts';
 import { aDhcpSite, ip } from './a-dhcp-site.ts';
 import { message, type Said, speaker } from './messages.ts';
 
@@ -24,15 +24,13 @@ afterEach(async () => {
 });
 
 function memoryStore(put?: (lease: Lease) => void): LeaseStore {
-  const leases = new Map<string, Lease>();
+  const table = createLeaseTable();
   return {
-    get: (mac) => leases.get(mac),
-    all: () => [...leases.values()],
+    ...table,
     put(lease) {
       put?.(lease);
-      leases.set(lease.mac, lease);
+      table.put(lease);
     },
-    delete: (mac) => void leases.delete(mac),
   };
 }
 

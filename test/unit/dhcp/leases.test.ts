@@ -4,6 +4,7 @@ import { createHeldAddresses } from '../../../src/pxe/held-addresses.ts';
 import { chooseAddress, leaseSeconds, prolongLease } from '../../../src/pxe/leases.ts';
 import type { Lease } from '../../../src/state/leases.ts';
 import { ip, mac } from './a-dhcp-site.ts';
+import { addressFacts } from './address-facts.ts';
 
 const now = 1_000_000;
 const pool = { first: ip('10.77.0.200'), last: ip('10.77.0.203') };
@@ -26,8 +27,10 @@ function choose(
     {
       pool,
       reserved: new Set((facts.reserved ?? []).map(ip)),
-      leases: facts.leases ?? [],
-      holds: new Map((facts.holds ?? []).map(([address, hold]) => [ip(address), hold])),
+      ...addressFacts(now, {
+        leases: facts.leases ?? [],
+        holds: (facts.holds ?? []).map(([address, hold]) => [ip(address), hold]),
+      }),
       now,
     },
     me,
@@ -130,9 +133,10 @@ describe('held addresses', () => {
     const held = createHeldAddresses();
     held.hold(ip('10.77.0.200'), { mac: me, until: late });
     held.hold(ip('10.77.0.201'), { mac: me, until: late });
-    expect([...held.byAddress.keys()]).toEqual(['10.77.0.201']);
+    expect(held.at(ip('10.77.0.200'))).toBeUndefined();
+    expect(held.of(me)).toBe('10.77.0.201');
     held.release(me);
-    expect(held.byAddress.size).toBe(0);
+    expect(held.size).toBe(0);
   });
 
   it("does not end another machine's hold when the address changed hands", () => {
@@ -140,12 +144,26 @@ describe('held addresses', () => {
     held.hold(ip('10.77.0.200'), { mac: other(1), until: now });
     held.hold(ip('10.77.0.200'), { mac: me, until: late });
     held.release(other(1));
-    expect(held.byAddress.get(ip('10.77.0.200'))).toEqual({ mac: me, until: late });
+    expect(held.at(ip('10.77.0.200'))).toEqual({ mac: me, until: late });
   });
 
   it('drops the oldest beyond its limit', () => {
     const held = createHeldAddresses(2);
     for (const n of [1, 2, 3]) held.hold(ip(`10.77.0.${n}`), { mac: other(n), until: late });
-    expect([...held.byAddress.keys()]).toEqual(['10.77.0.2', '10.77.0.3']);
+    expect(held.size).toBe(2);
+    expect(held.at(ip('10.77.0.1'))).toBeUndefined();
+    expect(held.of(other(1))).toBeUndefined();
+  });
+
+  it('end with their time, also where the same address was held before for longer', () => {
+    const held = createHeldAddresses();
+    held.hold(ip('10.77.0.1'), { mac: me, until: late });
+    held.hold(ip('10.77.0.1'), { mac: other(1), until: late + 50 });
+    held.hold(ip('10.77.0.2'), { until: late + 100 });
+    held.expire(late);
+    expect(held.of(other(1))).toBe('10.77.0.1');
+    held.expire(late + 50);
+    expect(held.at(ip('10.77.0.1'))).toBeUndefined();
+    expect(held.at(ip('10.77.0.2'))).toEqual({ until: late + 100 });
   });
 });

@@ -4,6 +4,7 @@ import type { DhcpFacts } from '../../../src/pxe/dhcp-decision.ts';
 import { parseSubOptions, readText } from '../../../src/pxe/dhcp-options.ts';
 import { decideDhcpReply } from '../../../src/pxe/dhcp-reply.ts';
 import { aDhcpSite, aNode, ip, link, serverAddress, strangerMac } from './a-dhcp-site.ts';
+import { addressFacts } from './address-facts.ts';
 import { client, type Said, speaker } from './messages.ts';
 
 const asker = { address: ip('10.77.0.52'), port: 68 };
@@ -17,8 +18,7 @@ function decide(said: Said, change: Partial<DhcpFacts> = {}) {
     machine: identifyMachine(site, { mac: who.mac }),
     serverAddress,
     httpServer: 'http://10.77.0.1',
-    leases: [],
-    holds: new Map(),
+    ...addressFacts(0),
     isOurLoader: false,
     ports: { server: 67, client: 68 },
     now: 0,

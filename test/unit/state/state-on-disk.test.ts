@@ -300,11 +300,16 @@ test('leases are there after a restart', () => {
   const lease = { mac: mac(1), address: address(201), expires: start + 1, boundAt: start };
   state.leases.put({ ...lease, address: address(200) });
   state.leases.put(lease);
-  state.leases.put({ ...lease, mac: mac(2) });
+  state.leases.put({ ...lease, mac: mac(2), address: address(200) });
   state.leases.delete(mac(2));
+  state.leases.put({ ...lease, mac: mac(3), address: address(202) });
+  state.leases.put({ ...lease, mac: mac(4), address: address(202) });
   const { leases } = reopen(state, folder);
-  expect(leases.all()).toEqual([lease]);
-  expect(leases.get(mac(1))).toEqual(lease);
+  expect(leases.of(mac(1))).toEqual(lease);
+  expect(leases.at(address(201))).toEqual(lease);
+  expect(leases.at(address(200))).toBeUndefined();
+  expect(leases.of(mac(3)), 'another machine has its address').toBeUndefined();
+  expect(leases.at(address(202))?.mac).toBe(mac(4));
 });
 
 test('what a server said is on disk survives its kill -9, and the next one opens at once', async () => {
@@ -338,7 +343,7 @@ test('what a server said is on disk survives its kill -9, and the next one opens
     }
     const newest = last('lease');
     if (newest > 0) {
-      expect(state.leases.get(mac(newest % 200))?.expires).toBeGreaterThanOrEqual(newest);
+      expect(state.leases.of(mac(newest % 200))?.expires).toBeGreaterThanOrEqual(newest);
     }
   }
 });

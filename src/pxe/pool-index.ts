@@ -1,0 +1,115 @@
+import { type Ipv4, ipv4FromNumber, ipv4ToNumber } from '../net/ipv4.ts';
+import type { Network } from '../site/site.ts';
+import type { Lease, LeaseTable } from '../state/leases.ts';
+import type { HeldAddresses } from './held-addresses.ts';
+import { createTimeQueue } from './time-queue.ts';
+
+export type AddressPool = NonNullable<Network['pool']>;
+
+/** What is left of one pool, found without going through it. */
+export interface PoolView {
+  /** The lowest address that is not reserved, not held, and that no machine has or had. */
+  lowestUnused(): Ipv4 | undefined;
+  /** Of the leases whose address is neither reserved nor held the one that expired first; at `now` at the latest. */
+  firstExpired(now: number): Lease | undefined;
+}
+
+/** What is left of each pool. */
+export interface PoolIndex {
+  /** `reserved` are the addresses that the site gives to nodes, services and gateways; one set for each state of the site. */
+  of(pool: AddressPool, reserved: ReadonlySet<Ipv4>): PoolView;
+}
+
+/** An index over the pools of a site that follows its leases and holds; a changed site makes it anew. */
+export function createPoolIndex(leases: LeaseTable, holds: HeldAddresses): PoolIndex {
+  const pools = new Map<string, ReturnType<typeof indexPool>>();
+  let reservedNow: ReadonlySet<Ipv4> | undefined;
+  const changed = (address: Ipv4) => {
+    for (const pool of pools.values()) pool.changed(address);
+  };
+  leases.watch(changed);
+  holds.watch(changed);
+  return {
+    of(pool, reserved) {
+      if (reserved !== reservedNow) {
+        pools.clear();
+        reservedNow = reserved;
+      }
+      const name = `${pool.first}-${pool.last}`;
+      const known = pools.get(name) ?? indexPool(pool, reserved, leases, holds);
+      pools.set(name, known);
+      return known;
+    },
+  };
+}
+
+const wordBits = 32;
+
+function indexPool(
+  pool: AddressPool,
+  reserved: ReadonlySet<Ipv4>,
+  leases: LeaseTable,
+  holds: HeldAddresses,
+): PoolView & { changed(address: Ipv4): void } {
+  const first = ipv4ToNumber(pool.first);
+  const last = ipv4ToNumber(pool.last);
+  /** A set bit is an unused address; no word before `lowest` has one. */
+  const unused = new Uint32Array(Math.ceil((last - first + 1) / wordBits));
+  let lowest = 0;
+  /** By the end of their leases; those that a change has overtaken are dropped when they come first. */
+  const ends = createTimeQueue<Ipv4>();
+
+  const isOpen = (address: Ipv4) => !reserved.has(address) && holds.at(address) === undefined;
+
+  function note(offset: number, address: Ipv4): void {
+    const word = Math.floor(offset / wordBits);
+    const bit = 1 << (offset % wordBits);
+    const open = isOpen(address);
+    const lease = leases.at(address);
+    if (open && !lease) {
+      unused[word] = (unused[word] ?? 0) | bit;
+      lowest = Math.min(lowest, word);
+      return;
+    }
+    unused[word] = (unused[word] ?? 0) & ~bit;
+    if (open && lease) noteEnd(lease);
+  }
+
+  /** A lease that is renewed again and again leaves its former ends behind. */
+  function noteEnd(lease: Lease): void {
+    if (ends.size > 2 * (last - first + 1)) {
+      ends.clear();
+      for (let number = first; number <= last; number += 1) {
+        const other = leases.at(ipv4FromNumber(number));
+        if (other && isOpen(other.address)) ends.add(other.expires, other.address);
+      }
+      return;
+    }
+    ends.add(lease.expires, lease.address);
+  }
+
+  for (let number = first; number <= last; number += 1) {
+    note(number - first, ipv4FromNumber(number));
+  }
+  return {
+    changed(address) {
+      const number = ipv4ToNumber(address);
+      if (number >= first && number <= last) note(number - first, address);
+    },
+    lowestUnused() {
+      while (lowest < unused.length && unused[lowest] === 0) lowest += 1;
+      const word = unused[lowest];
+      if (word === undefined) return undefined;
+      // The lowest set bit alone, then its place.
+      return ipv4FromNumber(first + lowest * wordBits + 31 - Math.clz32(word & -word));
+    },
+    firstExpired(now) {
+      for (let end = ends.first(); end && end.at <= now; end = ends.first()) {
+        const lease = leases.at(end.what);
+        if (lease && lease.expires === end.at && isOpen(end.what)) return lease;
+        ends.removeFirst();
+      }
+      return undefined;
+    },
+  };
+}
