@@ -23,8 +23,8 @@ export interface BenchSite {
   readonly stateDir: string;
   /** Digest of the root, `/images/<digest>`, and where it lies on disk. */
   readonly root: Blob & { readonly path: string };
-  /** Size of every loader. */
-  readonly loaderBytes: number;
+  /** Where one of the loaders lies on disk, 1 MiB as each. */
+  readonly loader: string;
 }
 
 export interface BenchSiteOptions {
@@ -95,7 +95,8 @@ export async function writeBenchSite(
     ...{ kernel: await add(12 * mebibyte), initramfs: await add(10 * mebibyte) },
   });
   await store.tag(digest, 'published');
-  return { siteDir, stateDir, root: { ...root, path: store.blobPath(root.digest) }, loaderBytes };
+  const loader = store.blobPath(Object.values(loaders)[0]?.digest ?? root.digest);
+  return { siteDir, stateDir, root: { ...root, path: store.blobPath(root.digest) }, loader };
 }
 
 async function writeRandom(path: string, bytes: number): Promise<void> {

@@ -1,5 +1,6 @@
 import type { Benchmark } from './benchmark.ts';
 import { http } from './http.ts';
+import { storm } from './storm.ts';
 
 /** Every benchmark, in the order in which `rolecall bench` runs them. */
-export const benchmarks: readonly Benchmark[] = [http];
+export const benchmarks: readonly Benchmark[] = [http, storm];
