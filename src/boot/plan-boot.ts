@@ -1,6 +1,6 @@
 import { type Cidr, cidrContains, type Ipv4 } from '../net/ipv4.ts';
 import { spareNode } from '../roles/fleet.ts';
-import { bootLink, type Network, type Site, type SiteNode } from '../site/site.ts';
+import { bootLink, isBootNetwork, type Network, type Site, type SiteNode } from '../site/site.ts';
 import { identifyMachine, type MachineIdentity } from './identify-machine.ts';
 
 /** Where a machine's address comes from and what goes with it. */
@@ -56,7 +56,7 @@ export function planBoot(site: Site, identity: MachineIdentity, leased?: Ipv4): 
 
 function bootNetworkOf(site: Site, address: Ipv4): Network | undefined {
   return [...site.networks.values()].find(
-    (network) => network.server !== undefined && cidrContains(network.subnet, address),
+    (network) => isBootNetwork(network) && cidrContains(network.subnet, address),
   );
 }
 

@@ -13,7 +13,7 @@ import type { EditedTexts } from '../site/load-site.ts';
 import { sortProblems } from '../site/parse-site.ts';
 import { proposeAddress, proposeName } from '../site/propose-node.ts';
 import { isLabel } from '../site/read-values.ts';
-import type { Network, Site } from '../site/site.ts';
+import { isBootNetwork, type Network, type Site } from '../site/site.ts';
 import { writeDurably } from '../system/durable-file.ts';
 import { type GlobalOptions, say } from './command.ts';
 
@@ -153,7 +153,7 @@ function freeAddress(site: Site, wanted: string | undefined): Ipv4 {
 }
 
 function chooseNetwork(site: Site, wanted: string | undefined): Network {
-  const boot = [...site.networks.values()].filter((network) => network.server);
+  const boot = [...site.networks.values()].filter(isBootNetwork);
   const names = boot.map((network) => network.name);
   if (wanted !== undefined) {
     const network = boot.find((n) => n.name === wanted);

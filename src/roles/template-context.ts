@@ -1,6 +1,6 @@
 import { parse } from 'yaml';
 import { formatCidr, netmask } from '../net/ipv4.ts';
-import { type Link, type Site, type SiteNode, selectNodes } from '../site/site.ts';
+import { bootServerOf, type Link, type Site, type SiteNode, selectNodes } from '../site/site.ts';
 import type { Params } from './role-params.ts';
 
 /**
@@ -110,7 +110,7 @@ export function createTemplateContext(
         subnet: formatCidr(network.subnet),
         prefix: network.subnet.prefix,
         netmask: netmask(network.subnet),
-        server: network.server ?? '',
+        server: bootServerOf(site, network) ?? '',
         gateway: network.gateway ?? '',
         dns: network.dns,
       })),

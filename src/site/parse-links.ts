@@ -3,7 +3,7 @@ import { suggestion } from './did-you-mean.ts';
 import { type Identity, type Nic, readNics } from './parse-identity.ts';
 import type { ParsedNetworks } from './parse-networks.ts';
 import { readHostAddress, readIpv4 } from './read-values.ts';
-import type { Link, Network } from './site.ts';
+import { isBootNetwork, type Link, type Network } from './site.ts';
 import type { Fields, YamlPlace } from './yaml-file.ts';
 
 /** The links of a role file as far as they could be read. */
@@ -200,9 +200,8 @@ export function checkBootLink(
   links: readonly Link[],
   networks: ParsedNetworks,
 ): void {
-  const boots = (n: Network | undefined) => n?.server !== undefined;
-  if (links.some((link) => boots(networks.networks.get(link.network)))) return;
-  const names = [...networks.networks.values()].filter(boots).map((n) => n.name);
+  if (links.some((link) => isBootNetwork(networks.networks.get(link.network)))) return;
+  const names = [...networks.networks.values()].filter(isBootNetwork).map((n) => n.name);
   if (names.length === 0) return;
   (found.links ?? found.address ?? place).problem(
     'the node is on no network with a boot server, so it cannot boot',

@@ -7,6 +7,7 @@ import {
   parseIpv4,
 } from '../net/ipv4.ts';
 import type { AddressClaim } from './address-claims.ts';
+import { suggestion } from './did-you-mean.ts';
 import {
   checkLabel,
   hostRange,
@@ -30,11 +31,14 @@ export function parseNetworks(place: YamlPlace): ParsedNetworks | undefined {
   const networks = new Map<string, Network>();
   const names: string[] = [];
   const claims: AddressClaim[] = [];
+  const relays = new Map<string, YamlPlace>();
   const entries = place.entries('such as networks: {boot: {subnet: 10.77.0.0/24}}');
   if (!place.isMapping && !place.isEmpty) return undefined;
   for (const [name, at] of entries) {
     names.push(name);
-    const network = checkLabel(at, 'network', name) ? parseNetwork(name, at, claims) : undefined;
+    const network = checkLabel(at, 'network', name)
+      ? parseNetwork(name, at, claims, relays)
+      : undefined;
     if (!network) continue;
     const other = [...networks.values()].find((n) => overlap(n, network));
     if (other) {
@@ -45,6 +49,7 @@ export function parseNetworks(place: YamlPlace): ParsedNetworks | undefined {
     }
     networks.set(name, network);
   }
+  checkRelays(networks, relays, names);
   if (names.length === 0) {
     place.problem('networks is empty', 'name the network that machines boot from');
   } else if (names.length === networks.size && ![...networks.values()].some((n) => n.server)) {
@@ -60,8 +65,50 @@ function overlap(a: Network, b: Network): boolean {
   return cidrContains(a.subnet, b.subnet.base) || cidrContains(b.subnet, a.subnet.base);
 }
 
-function parseNetwork(name: string, place: YamlPlace, claims: AddressClaim[]): Network | undefined {
-  const found = place.fields(['subnet', 'server', 'gateway', 'dns', 'dhcp', 'pool']);
+/** A relay delivers to a boot server that stands on another network, and machines go through a router to it. */
+function checkRelays(
+  networks: ReadonlyMap<string, Network>,
+  relays: ReadonlyMap<string, YamlPlace>,
+  names: readonly string[],
+): void {
+  const servers = [...networks.values()].filter((n) => n.server).map((n) => n.name);
+  for (const [name, place] of relays) {
+    const network = networks.get(name);
+    const target = network?.relay;
+    if (!network || target === undefined) continue;
+    const there = networks.get(target);
+    if (!names.includes(target)) {
+      place.problem(
+        `network ${name} has a relay to ${target}, which is no network`,
+        suggestion(target, servers, 'networks with a boot server'),
+      );
+    } else if (there && !there.server) {
+      place.problem(
+        `network ${name} has a relay to network ${target}, which has no boot server`,
+        `networks with a boot server: ${servers.join(', ')}`,
+      );
+    } else if (there?.dhcp === 'off' && network.dhcp !== 'off') {
+      place.problem(
+        `network ${name} has a relay to network ${target}, where dhcp: off leaves nobody to answer it`,
+        `write dhcp: server or dhcp: proxy for network ${target}, or dhcp: off here`,
+      );
+    }
+    if (!network.gateway) {
+      place.problem(
+        `network ${name} has a relay and no gateway: its machines could not reach the boot server`,
+        "add gateway: with the router's address on this network",
+      );
+    }
+  }
+}
+
+function parseNetwork(
+  name: string,
+  place: YamlPlace,
+  claims: AddressClaim[],
+  relays: Map<string, YamlPlace>,
+): Network | undefined {
+  const found = place.fields(['subnet', 'server', 'relay', 'gateway', 'dns', 'dhcp', 'pool']);
   if (!found) return undefined;
   const dhcp = found.dhcp?.oneOf(['server', 'proxy', 'off']);
   const dns = (found.dns?.items() ?? []).map(readIpv4).filter((a) => a !== undefined);
@@ -81,16 +128,25 @@ function parseNetwork(name: string, place: YamlPlace, claims: AddressClaim[]): N
     const what = `the gateway of network ${name}`;
     claims.push({ ...own, address: gateway, kind: 'gateway', what, place: found.gateway });
   }
-  if (found.server && !found.dhcp) {
+  const relay = found.relay?.text('the name of a network with a boot server');
+  if (found.relay) relays.set(name, found.relay);
+  if (found.relay && found.server) {
+    found.relay.problem(
+      `network ${name} has a boot server of its own and a relay to another`,
+      'take one of the two out',
+    );
+  }
+  if ((found.server || found.relay) && !found.dhcp) {
+    const what = found.server ? 'a boot server' : 'a relay to a boot server';
     place.problem(
-      `network ${name} has a boot server and does not say who gives addresses`,
+      `network ${name} has ${what} and does not say who gives addresses`,
       'add dhcp: server, or dhcp: proxy where another DHCP server does, or dhcp: off',
     );
   }
-  if (dhcp && dhcp !== 'off' && !found.server) {
+  if (dhcp && dhcp !== 'off' && !found.server && !found.relay) {
     place.problem(
       `network ${name} has dhcp: ${dhcp} and no boot server`,
-      "add server: with the boot server's address on this network",
+      "add server: with the boot server's address on this network, or relay: with the network that has one",
     );
   }
   const pool = found.pool && readPool(found.pool, { name, subnet });
@@ -106,6 +162,7 @@ function parseNetwork(name: string, place: YamlPlace, claims: AddressClaim[]): N
     dns,
     dhcp: dhcp ?? 'off',
     ...(server ? { server } : {}),
+    ...(relay === undefined ? {} : { relay }),
     ...(gateway ? { gateway } : {}),
     ...(pool ? { pool } : {}),
   };

@@ -8,7 +8,7 @@ import { parseServices } from './parse-services.ts';
 import { parseVolumes } from './parse-volumes.ts';
 import { readAdmins } from './read-admin-key.ts';
 import { checkLabel, isLabel, readCidr, readDomain, readIpv4, readLabel } from './read-values.ts';
-import type { Site, SiteNode } from './site.ts';
+import { isBootNetwork, type Site, type SiteNode } from './site.ts';
 import { type Fields, parseYaml, type YamlPlace } from './yaml-file.ts';
 
 const keys = [
@@ -208,7 +208,7 @@ function checkMarks(nodes: readonly ParsedNode[]): void {
 
 function checkSpares(place: YamlPlace, { networks, names }: ParsedNetworks): void {
   if (networks.size < names.length) return;
-  const boot = [...networks.values()].filter((n) => n.server);
+  const boot = [...networks.values()].filter(isBootNetwork);
   const served = boot.filter((n) => n.dhcp === 'server');
   if (served.length === 0 || boot.some((n) => n.dhcp === 'proxy' || n.pool)) return;
   place.problem(

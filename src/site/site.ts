@@ -25,8 +25,10 @@ export interface Site {
 export interface Network {
   readonly name: string;
   readonly subnet: Cidr;
-  /** The boot server's address here; a boot network has one. */
+  /** The boot server's address here. */
   readonly server?: Ipv4;
+  /** The network on whose boot server a relay here passes DHCP on, where there is none here. */
+  readonly relay?: string;
   readonly gateway?: Ipv4;
   readonly dns: readonly Ipv4[];
   readonly dhcp: 'server' | 'proxy' | 'off';
@@ -114,7 +116,18 @@ export function selectNodes(site: Site, selector: Selector): readonly string[] {
   }
 }
 
+/** Whether machines boot from this network: a boot server is on it, or a relay leads to one. */
+export function isBootNetwork(network: Network | undefined): boolean {
+  return network?.server !== undefined || network?.relay !== undefined;
+}
+
+/** The boot server's address as machines of the network know it; undefined where none boots from there. */
+export function bootServerOf(site: Site, network: Network): Ipv4 | undefined {
+  const where = network.relay === undefined ? network : site.networks.get(network.relay);
+  return where?.server;
+}
+
 /** The link by which a node netboots: its first on a network where the boot server answers. */
 export function bootLink(site: Site, node: SiteNode): Link | undefined {
-  return node.links.find((link) => site.networks.get(link.network)?.server !== undefined);
+  return node.links.find((link) => isBootNetwork(site.networks.get(link.network)));
 }
