@@ -11,14 +11,10 @@ import {
   defaultTransferLimits,
   type TransferLimits,
 } from './tftp-options.ts';
-import {
-  encodeTftpPacket,
-  parseTftpPacket,
-  printableText,
-  type TftpOptions,
-  tftpError,
-} from './tftp-packet.ts';
-import { type Sender, startSender, type TftpContent } from './tftp-sender.ts';
+import { encodeTftpPacket, parseTftpPacket, printableText, tftpError } from './tftp-packet.ts';
+import { openOwnPort, type RemotePort, shareListeningPort } from './tftp-port.ts';
+import { startSender } from './tftp-sender.ts';
+import { type Asked, createSlots, type Slot, type SlotLimits } from './tftp-slots.ts';
 import { decideRepeatedRequest, type TransferState } from './tftp-transfer.ts';
 import type { TransferEnd, WirePacket } from './wire-packet.ts';
 
@@ -51,19 +47,17 @@ export type TftpEvent =
       readonly reason: string;
     };
 
-export interface TftpServerLimits extends TransferLimits {
-  /** Transfers at once. */
-  readonly transfers: number;
-  /** Transfers at once of one client address. */
-  readonly transfersPerClient: number;
+export interface TftpServerLimits extends TransferLimits, SlotLimits {
   /** `refused` events a second; a flood of bad requests fills no event log. */
   readonly refusalsPerSecond: number;
 }
 
 export const defaultTftpLimits: TftpServerLimits = {
   ...defaultTransferLimits,
-  transfers: 512,
-  transfersPerClient: 8,
+  transfers: 1024,
+  transfersPerClient: 256,
+  waiting: 4096,
+  patience: 15_000,
   refusalsPerSecond: 100,
 };
 
@@ -72,8 +66,13 @@ export interface TftpServerOptions {
   readonly address: Ipv4;
   /** 69, or 0 for any free one. */
   readonly port: number;
-  /** The file of a name (without leading slashes), or undefined where there is none. */
-  readonly open: (name: string) => Promise<TftpContent | undefined>;
+  /**
+   * The bytes of the file of a name (without leading slashes), or undefined where there is none. The same
+   * array for the same file spares memory: what is sent is prepared once for each.
+   */
+  readonly open: (name: string) => Promise<Uint8Array | undefined>;
+  /** Answers every transfer from the listening port, for firewalls that let no other through. */
+  readonly singlePort?: boolean;
   readonly onEvent?: (event: TftpEvent) => void;
   /** Shown requests, agreed options, errors, and how each transfer ended. */
   readonly onPacket?: (packet: WirePacket) => void;
@@ -86,14 +85,8 @@ export interface TftpServer {
   stop(graceMs?: number): Promise<void>;
 }
 
+const tooMany = 'too many transfers at once: the client waited in vain';
 const stopping = { kind: 'stop', reason: 'the boot server is stopping' } as const;
-
-interface Slot {
-  /** The request's datagram: its repetition is the same bytes. */
-  readonly request: Buffer;
-  readonly client: string;
-  sender: Sender | undefined;
-}
 
 /**
  * Serves files by TFTP (RFC 1350, 2347, 2348, 2349, 7440), read only, over IPv4.
@@ -102,14 +95,14 @@ interface Slot {
 export async function startTftpServer(options: TftpServerOptions): Promise<TftpServer> {
   const limits = { ...defaultTftpLimits, ...options.limits };
   const onEvent = options.onEvent ?? (() => {});
-  const slots = new Map<string, Slot>();
+  const slots = createSlots(limits);
   const socket = await listen(options.address, options.port);
   let stopped: Promise<void> | undefined;
   let refusals = { second: 0, count: 0 };
 
   function show(
     direction: 'in' | 'out',
-    { address, port }: RemoteInfo,
+    { address, port }: RemotePort,
     bytes: Uint8Array,
     transfer?: TransferEnd,
   ): void {
@@ -121,9 +114,14 @@ export async function startTftpServer(options: TftpServerOptions): Promise<TftpS
     });
   }
 
-  async function receive(bytes: Buffer, from: RemoteInfo): Promise<void> {
+  function receive(bytes: Buffer, from: RemoteInfo): void {
     // Nothing can be sent to port 0.
     if (from.port === 0) return;
+    if (options.singlePort && !isRequest(bytes)) {
+      slots.of(from)?.sender?.receive(bytes);
+      return;
+    }
+    if (stopped) return;
     show('in', from, bytes);
     const parsed = parseTftpPacket(bytes);
     if (!parsed.ok) {
@@ -137,20 +135,8 @@ export async function startTftpServer(options: TftpServerOptions): Promise<TftpS
       refuse(packet.file, from, decision.code, decision.message);
       return;
     }
-    const key = `${from.address}:${from.port}`;
-    if (isRepeated(slots.get(key), bytes)) return;
-    const full = whyFull(from.address);
-    if (full) {
-      refuse(decision.file, from, tftpError.notDefined, full);
-      return;
-    }
-    const slot: Slot = { request: bytes, client: from.address, sender: undefined };
-    slots.set(key, slot);
-    try {
-      await serve(slot, decision.file, packet.options, from);
-    } finally {
-      if (slots.get(key) === slot) slots.delete(key);
-    }
+    if (isRepeated(slots.of(from), bytes)) return;
+    admit({ from, request: bytes, file: decision.file, options: packet.options });
   }
 
   /** Whether the request belongs to the transfer that its port already has. */
@@ -159,7 +145,7 @@ export async function startTftpServer(options: TftpServerOptions): Promise<TftpS
     const { sender } = slot;
     // Still being opened: the answer is on its way.
     if (!sender) return true;
-    const same = request.equals(slot.request);
+    const same = request.equals(slot.asked.request);
     switch (decideRepeatedRequest(sender.state(), same, performance.now())) {
       case 'answer-again':
         sender.tell({ kind: 'start' });
@@ -172,43 +158,65 @@ export async function startTftpServer(options: TftpServerOptions): Promise<TftpS
     }
   }
 
-  function whyFull(client: string): string | undefined {
-    if (slots.size >= limits.transfers) return 'too many transfers at once, try again later';
-    const ofClient = [...slots.values()].filter((slot) => slot.client === client).length;
-    return ofClient >= limits.transfersPerClient
-      ? 'too many transfers at once to this address'
-      : undefined;
+  /**
+   * Starts the transfer, or lets the request wait. EDK2 and GRUB take an error for the end of the boot, and
+   * repeat a request that is not answered: silence is kinder.
+   */
+  function admit(asked: Asked): void {
+    const place = slots.admit(asked, performance.now());
+    if (place === 'start') void run(asked);
+    else if (place === 'drop') reportRefused(asked.file, asked.from, tooMany);
+  }
+
+  async function run(asked: Asked): Promise<void> {
+    const slot = slots.occupy(asked, performance.now());
+    try {
+      await serve(slot, asked);
+    } finally {
+      slots.leave(slot);
+      startWaiting();
+    }
+  }
+
+  function startWaiting(): void {
+    if (stopped) return;
+    for (
+      let next = slots.nextWaiting(performance.now());
+      next;
+      next = slots.nextWaiting(performance.now())
+    ) {
+      if (next.late) reportRefused(next.asked.file, next.asked.from, tooMany);
+      else void run(next.asked);
+    }
   }
 
   /** From the opened file to the end of the transfer. */
-  async function serve(slot: Slot, file: string, asked: TftpOptions, from: RemoteInfo) {
-    const startedAt = performance.now();
+  async function serve(slot: Slot, { file, from, options: asked }: Asked): Promise<void> {
     const content = await openFile(file);
     if (content === 'unreadable') {
       return refuse(file, from, tftpError.notDefined, 'the file cannot be read');
     }
     if (!content) return refuse(file, from, tftpError.fileNotFound, 'file not found');
-    if (stopped) return content.close?.();
-    const terms = agreeTerms(asked, content.size, limits);
-    const { address } = options;
+    if (stopped) return;
     try {
       slot.sender = await startSender({
-        address,
-        remote: from,
+        openPort: (listener) =>
+          options.singlePort
+            ? shareListeningPort(socket, from)
+            : openOwnPort(options.address, from, listener),
         content,
-        terms,
+        terms: agreeTerms(asked, content.length, limits),
         clock: () => performance.now(),
         onControl: (direction, bytes) => show(direction, from, bytes),
       });
     } catch {
-      content.close?.();
       return refuse(file, from, tftpError.notDefined, 'no socket for the transfer');
     }
     if (stopped) slot.sender.tell(stopping);
-    report(file, from, await slot.sender.ended, startedAt);
+    report(file, from, await slot.sender.ended, slot.since);
   }
 
-  async function openFile(file: string): Promise<TftpContent | undefined | 'unreadable'> {
+  async function openFile(file: string): Promise<Uint8Array | undefined | 'unreadable'> {
     try {
       return await options.open(file);
     } catch {
@@ -216,7 +224,7 @@ export async function startTftpServer(options: TftpServerOptions): Promise<TftpS
     }
   }
 
-  function report(name: string, from: RemoteInfo, state: TransferState, startedAt: number): void {
+  function report(name: string, from: RemotePort, state: TransferState, startedAt: number): void {
     const about = {
       name: printableText(name),
       remote: clientAddress(from),
@@ -235,7 +243,7 @@ export async function startTftpServer(options: TftpServerOptions): Promise<TftpS
 
   function showEnd(
     { name, retransmissions }: { readonly name: string; readonly retransmissions: number },
-    from: RemoteInfo,
+    from: RemotePort,
     { phase: outcome, terms, size, acked, reason }: TransferState,
   ): void {
     if (outcome === 'sending') return;
@@ -245,11 +253,15 @@ export async function startTftpServer(options: TftpServerOptions): Promise<TftpS
     show('out', from, new Uint8Array(), { ...end, reason: printableText(reason) });
   }
 
-  function refuse(name: string, from: RemoteInfo, code: number, reason: string): void {
+  function refuse(name: string, from: RemotePort, code: number, reason: string): void {
     const error = encodeTftpPacket({ kind: 'error', code, message: reason });
     // Errors leave from the listening port: they need no answer, so they need no socket.
-    if (!stopped) socket.send(error, from.port, from.address, () => {});
+    if (!stopped) socket.send(error, from.port, from.address);
     show('out', from, error);
+    reportRefused(name, from, reason);
+  }
+
+  function reportRefused(name: string, from: RemotePort, reason: string): void {
     const second = Math.floor(performance.now() / 1000);
     refusals = { second, count: refusals.second === second ? refusals.count + 1 : 1 };
     if (refusals.count > limits.refusalsPerSecond) return;
@@ -257,8 +269,8 @@ export async function startTftpServer(options: TftpServerOptions): Promise<TftpS
   }
 
   async function stop(graceMs: number): Promise<void> {
-    socket.close();
-    const senders = [...slots.values()].flatMap((slot) => slot.sender ?? []);
+    if (!options.singlePort) socket.close();
+    const senders = [...slots.all()].flatMap((slot) => slot.sender ?? []);
     const ended = Promise.all(senders.map((sender) => sender.ended));
     const grace = new AbortController();
     const expired = delay(graceMs, undefined, { signal: grace.signal }).catch(() => {});
@@ -268,9 +280,10 @@ export async function startTftpServer(options: TftpServerOptions): Promise<TftpS
       sender.tell(stopping);
     }
     await ended;
+    if (options.singlePort) socket.close();
   }
 
-  socket.on('message', (bytes, from) => void receive(bytes, from));
+  socket.on('message', receive);
   // A listening socket has no peer: what fails is one answer, and its client asks again.
   socket.on('error', () => {});
   return {
@@ -307,7 +320,12 @@ function listenHint(code: string, port: number): string {
   return '';
 }
 
+/** RFC 1350 §5: opcodes 1 and 2. */
+function isRequest(bytes: Buffer): boolean {
+  return bytes[0] === 0 && (bytes[1] === 1 || bytes[1] === 2);
+}
+
 /** A udp4 socket hears from IPv4 addresses only. */
-function clientAddress(from: RemoteInfo): Ipv4 {
+function clientAddress(from: RemotePort): Ipv4 {
   return parseIpv4(from.address) as Ipv4;
 }

@@ -137,15 +137,6 @@ export function stepTransfer(
   }
 }
 
-/** The state when packets left `milliseconds` late, because their content had to be read first. */
-export function delayFlight(state: TransferState, milliseconds: number): TransferState {
-  return {
-    ...state,
-    flightAt: state.flightAt + milliseconds,
-    deadline: state.deadline + milliseconds,
-  };
-}
-
 /** What to do with a read request from a port that already has a transfer. */
 export function decideRepeatedRequest(
   state: TransferState,

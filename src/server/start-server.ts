@@ -23,7 +23,7 @@ import { renderEvent } from './render-event.ts';
 import { createSiteInForce } from './site-in-force.ts';
 import { checkHost, checkImages, problemOf, servedNetworks } from './start-checks.ts';
 import { startPruning } from './start-pruning.ts';
-import { openLoader } from './tftp-content.ts';
+import { createLoaders } from './tftp-content.ts';
 import { startBootWatch } from './watch-boots.ts';
 
 export interface ServerOptions {
@@ -65,7 +65,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       prepareGeneration({ number, fleet, images, overlays: state.overlays });
     const first = await prepare(loaded.value, 1);
     const hostProblems = await checkHost(loaded.value.site);
-    const address = servedNetworks(loaded.value.site)[0]?.server;
+    const network = servedNetworks(loaded.value.site)[0];
+    const address = network?.server;
     const problems = [
       ...hostProblems,
       ...(await checkImages(first, images)),
@@ -102,10 +103,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     });
     stops.push(() => http.stop());
 
+    const openLoader = createLoaders(images);
     const tftp = await startTftpServer({
       address,
       port: options.ports?.tftp ?? 69,
-      open: (name) => openLoader(name, serverUrl, generation().loaders, images),
+      open: (name) => openLoader(name, serverUrl, generation().loaders),
+      singlePort: network?.tftp === 'single-port',
       onEvent: loaders.noteTftp,
       onPacket: bootWatch.note,
     });
@@ -151,7 +154,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       listens: [
         `DHCP ${address}:${dhcp.ports.server}`,
         `PXE ${address}:${dhcp.ports.bootServer}`,
-        `TFTP ${address}:${tftp.port}`,
+        `TFTP ${address}:${tftp.port}${network?.tftp === 'single-port' ? ' (all transfers)' : ''}`,
         `HTTP ${serverUrl}`,
         console && options.admin
           ? `console http://${options.admin.host}:${console.port}/`

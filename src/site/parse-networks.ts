@@ -108,7 +108,16 @@ function parseNetwork(
   claims: AddressClaim[],
   relays: Map<string, YamlPlace>,
 ): Network | undefined {
-  const found = place.fields(['subnet', 'server', 'relay', 'gateway', 'dns', 'dhcp', 'pool']);
+  const found = place.fields([
+    'subnet',
+    'server',
+    'relay',
+    'gateway',
+    'dns',
+    'dhcp',
+    'pool',
+    'tftp',
+  ]);
   if (!found) return undefined;
   const dhcp = found.dhcp?.oneOf(['server', 'proxy', 'off']);
   const dns = (found.dns?.items() ?? []).map(readIpv4).filter((a) => a !== undefined);
@@ -149,6 +158,13 @@ function parseNetwork(
       "add server: with the boot server's address on this network, or relay: with the network that has one",
     );
   }
+  const tftp = found.tftp?.oneOf(['single-port']);
+  if (found.tftp && !found.server) {
+    found.tftp.problem(
+      `network ${name} has tftp: and no boot server`,
+      "add server: with the boot server's address on this network, or take tftp: out",
+    );
+  }
   const pool = found.pool && readPool(found.pool, { name, subnet });
   if (found.pool && dhcp !== undefined && dhcp !== 'server') {
     found.pool.problem(
@@ -164,6 +180,7 @@ function parseNetwork(
     ...(server ? { server } : {}),
     ...(relay === undefined ? {} : { relay }),
     ...(gateway ? { gateway } : {}),
+    ...(tftp ? { tftp } : {}),
     ...(pool ? { pool } : {}),
   };
 }

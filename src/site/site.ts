@@ -32,6 +32,8 @@ export interface Network {
   readonly gateway?: Ipv4;
   readonly dns: readonly Ipv4[];
   readonly dhcp: 'server' | 'proxy' | 'off';
+  /** Every TFTP transfer answers from port 69, not from a port of its own. */
+  readonly tftp?: 'single-port';
   /** First and last address for machines that no role file names. */
   readonly pool?: { readonly first: Ipv4; readonly last: Ipv4 };
 }

@@ -1,4 +1,3 @@
-import type { TftpContent } from '../../src/pxe/tftp-sender.ts';
 import { seededRandom } from '../seeded-random.ts';
 
 /** `files/seeded-<bytes>`: the name of a file with the same bytes on every machine. */
@@ -14,13 +13,14 @@ export function seededBytes(size: number): Buffer {
   return bytes;
 }
 
+const opened = new Map<number, Uint8Array>();
+
 /** What a server of these files opens; undefined for other names. */
-export function openSeededFile(name: string): TftpContent | undefined {
-  const size = /^files\/seeded-(\d{1,9})$/.exec(name)?.[1];
-  if (size === undefined) return undefined;
-  const bytes = seededBytes(Number(size));
-  return {
-    size: bytes.length,
-    read: async (offset, length) => bytes.subarray(offset, offset + length),
-  };
+export function openSeededFile(name: string): Uint8Array | undefined {
+  const digits = /^files\/seeded-(\d{1,9})$/.exec(name)?.[1];
+  if (digits === undefined) return undefined;
+  const size = Number(digits);
+  const bytes = opened.get(size) ?? seededBytes(size);
+  opened.set(size, bytes);
+  return bytes;
 }

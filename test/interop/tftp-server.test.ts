@@ -1,7 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { AppError } from '../../src/errors.ts';
 import { parseIpv4 } from '../../src/net/ipv4.ts';
-import type { TftpContent } from '../../src/pxe/tftp-sender.ts';
 import {
   startTftpServer,
   type TftpEvent,
@@ -26,9 +25,10 @@ interface Serving {
 
 async function serve(
   options: {
-    open?: (name: string) => Promise<TftpContent | undefined>;
+    open?: (name: string) => Promise<Uint8Array | undefined>;
     limits?: Partial<TftpServerLimits>;
     address?: string;
+    singlePort?: boolean;
   } = {},
 ): Promise<Serving> {
   const events: TftpEvent[] = [];
@@ -43,6 +43,7 @@ async function serve(
       return options.open ? options.open(name) : openSeededFile(name);
     },
     onEvent: (event) => events.push(event),
+    singlePort: options.singlePort ?? false,
     ...(options.limits ? { limits: options.limits } : {}),
   });
   running.push({ stop: () => server.stop(0) });
@@ -136,15 +137,11 @@ describe('one transfer', () => {
   });
 
   it('that a client cancels is no event', async () => {
-    let closed = 0;
-    const { server, events } = await serve({
-      open: async () => ({ size: 9, read: async () => Buffer.alloc(9), close: () => closed++ }),
-    });
+    const { server, events } = await serve();
     const raw = await client();
-    await raw.send(readRequest('a', { tsize: '0' }), server.port);
+    await raw.send(readRequest(seededName(9), { tsize: '0' }), server.port);
     const { from } = await raw.next();
     await raw.send({ kind: 'error', code: 8, message: 'thank you' }, from.port);
-    await expect.poll(() => closed).toBe(1);
     expect(await raw.during(50)).toEqual([]);
     expect(events).toEqual([]);
   });
@@ -175,23 +172,56 @@ describe('one transfer', () => {
     await expect.poll(() => events, { timeout: 5000 }).toHaveLength(1);
     expect(events[0]).toMatchObject({ kind: 'broken-off', reason: "the client's port is closed" });
   });
+});
 
-  it('is not sent twice where reading is slower than the client', async () => {
-    const bytes = seededBytes(400_000);
-    const slow: TftpContent = {
-      size: bytes.length,
-      read: async (offset, length) => {
-        await new Promise((resolve) => setTimeout(resolve, 120));
-        return bytes.subarray(offset, offset + length);
-      },
-    };
-    const { server, events } = await serve({ open: async () => slow });
-    const raw = await client();
-    expect((await take(raw, 'slow', server.port)).bytes.equals(bytes)).toBe(true);
-    await expect.poll(() => events).toMatchObject([{ kind: 'loader-sent' }]);
-    // Seven reads; the machine itself may stall once or twice.
-    const [sent] = events;
-    expect(sent?.kind === 'loader-sent' && sent.retransmissions).toBeLessThan(5);
+describe('with a single port', () => {
+  it('every transfer comes from the port that was asked, told apart by the client', async () => {
+    const { server, events } = await serve({ singlePort: true });
+    const clients = [await client(), await client(), await client('127.0.0.2')];
+    const taken = await Promise.all(
+      clients.map((raw, index) => take(raw, seededName(5000 + index), server.port)),
+    );
+    expect(taken.map(({ from }) => from.port)).toEqual(Array(3).fill(server.port));
+    expect(taken.map(({ bytes }, i) => bytes.equals(seededBytes(5000 + i)))).not.toContain(false);
+    await expect.poll(() => events.map((e) => e.kind)).toEqual(Array(3).fill('loader-sent'));
+  });
+
+  it('acknowledgements of a stranger move nobody on, and get no answer', async () => {
+    const { server } = await serve({ singlePort: true });
+    const [raw, stranger] = [await client(), await client()];
+    await raw.send(readRequest(seededName(1000)), server.port);
+    await raw.next();
+    await stranger.send(ack(1), server.port);
+    expect(await raw.during(50)).toEqual([]);
+    expect(await stranger.during(0)).toEqual([]);
+  });
+
+  it('a running transfer may end while the server stops', async () => {
+    const { server, events } = await serve({ singlePort: true });
+    const [raw, late] = [await client(), await client()];
+    await raw.send(readRequest(seededName(600)), server.port);
+    await raw.next();
+    const stopped = server.stop();
+    await late.send(readRequest(seededName(600)), server.port);
+    await raw.send(ack(1), server.port);
+    expect((await raw.next()).packet).toMatchObject({ kind: 'data', block: 2 });
+    await raw.send(ack(2), server.port);
+    await stopped;
+    expect(await late.during(20)).toEqual([]);
+    expect(events).toMatchObject([{ kind: 'loader-sent' }]);
+  });
+
+  it('a client whose port is closed is given up without word of it', async () => {
+    const { server, events } = await serve({ singlePort: true });
+    const raw = await openRawTftpClient();
+    await raw.send(readRequest(seededName(600)), server.port);
+    await raw.next();
+    await raw.send(ack(1), server.port);
+    await raw.next();
+    raw.close();
+    await expect
+      .poll(() => events, { timeout: 8000 })
+      .toMatchObject([{ kind: 'loader-sent', acknowledged: false }]);
   });
 });
 
@@ -227,35 +257,88 @@ describe('what is refused', () => {
     expect(events).toEqual([]);
   });
 
-  it('a file that cannot be opened, or read, or is shorter than it says', async () => {
-    const broken: Record<string, () => Promise<TftpContent>> = {
-      unopened: () => Promise.reject(new Error('disk')),
-      unread: async () => ({ size: 9, read: () => Promise.reject(new Error('disk')) }),
-      short: async () => ({ size: 9, read: async () => Buffer.alloc(8) }),
-    };
-    const { server, events } = await serve({ open: async (name) => broken[name]?.() });
+  it('a file that cannot be read', async () => {
+    const { server, events } = await serve({ open: () => Promise.reject(new Error('disk')) });
     const raw = await client();
-    for (const name of Object.keys(broken)) {
-      await raw.send(readRequest(name), server.port);
-      expect((await raw.next()).packet).toEqual(error(0, 'the file cannot be read'));
-    }
-    await expect.poll(() => events).toHaveLength(3);
+    await raw.send(readRequest('broken'), server.port);
+    expect((await raw.next()).packet).toEqual(error(0, 'the file cannot be read'));
+    await expect.poll(() => events).toHaveLength(1);
+  });
+});
+
+describe('more transfers than there may be at once', () => {
+  const request = readRequest(seededName(600));
+  const asker = async (port: number, address: string) => {
+    const raw = await client(address);
+    await raw.send(request, port);
+    return raw;
+  };
+  const finish = async (raw: RawTftpClient) => {
+    const { from } = await raw.next();
+    await raw.send(ack(1), from.port);
+    await raw.next();
+    await raw.send(ack(2), from.port);
+  };
+
+  it('wait in silence, and come in their turn', async () => {
+    const { server, events } = await serve({ limits: { transfers: 1 } });
+    const first = await asker(server.port, '127.0.0.2');
+    const second = await asker(server.port, '127.0.0.3');
+    const third = await asker(server.port, '127.0.0.4');
+    expect(await second.during(50)).toEqual([]);
+    await finish(first);
+    await finish(second);
+    await finish(third);
+    await expect
+      .poll(() => events.map((event) => event.kind))
+      .toEqual(Array(3).fill('loader-sent'));
   });
 
-  it('more transfers of one client than its share, and more than there may be in all', async () => {
-    const limits = { transfersPerClient: 2, transfers: 3 };
-    const { server, events } = await serve({ limits });
-    const ask = async (address: string) => {
-      const raw = await client(address);
-      await raw.send(readRequest(seededName(2000)), server.port);
-      return (await raw.next()).packet;
-    };
-    expect(await ask('127.0.0.2')).toMatchObject({ kind: 'data' });
-    expect(await ask('127.0.0.2')).toMatchObject({ kind: 'data' });
-    expect(await ask('127.0.0.2')).toEqual(error(0, 'too many transfers at once to this address'));
-    expect(await ask('127.0.0.3')).toMatchObject({ kind: 'data' });
-    expect(await ask('127.0.0.4')).toEqual(error(0, 'too many transfers at once, try again later'));
-    expect(events.map((event) => event.kind)).toEqual(['refused', 'refused']);
+  it('of one address wait for each other, and for nobody else', async () => {
+    const { server } = await serve({ limits: { transfersPerClient: 1 } });
+    const first = await asker(server.port, '127.0.0.2');
+    const second = await asker(server.port, '127.0.0.2');
+    const other = await asker(server.port, '127.0.0.3');
+    await finish(other);
+    expect(await second.during(50)).toEqual([]);
+    await finish(first);
+    await finish(second);
+  });
+
+  it('are started once, however often the client that waits repeats its request', async () => {
+    const { server, opened } = await serve({ limits: { transfers: 1 } });
+    const first = await asker(server.port, '127.0.0.2');
+    const second = await asker(server.port, '127.0.0.3');
+    await second.send(request, server.port);
+    await second.send(request, server.port);
+    await finish(first);
+    await finish(second);
+    expect(await second.during(50)).toEqual([]);
+    expect(opened).toHaveLength(2);
+  });
+
+  it('do not wait for one whose client never answered', async () => {
+    const { server } = await serve({ limits: { transfers: 1 } });
+    await asker(server.port, '127.0.0.2');
+    const second = await asker(server.port, '127.0.0.3');
+    expect(await second.during(1100)).toEqual([]);
+    await second.send(request, server.port);
+    await finish(second);
+  });
+
+  it('that waited too long, or find the queue full, are each an event', async () => {
+    const { server, events } = await serve({ limits: { transfers: 1, waiting: 1, patience: 20 } });
+    const first = await asker(server.port, '127.0.0.2');
+    const second = await asker(server.port, '127.0.0.3');
+    await asker(server.port, '127.0.0.4');
+    await expect.poll(() => events).toMatchObject([{ kind: 'refused', remote: '127.0.0.4' }]);
+    expect(await second.during(50)).toEqual([]);
+    await finish(first);
+    await expect.poll(() => events).toHaveLength(3);
+    expect(events).toContainEqual(
+      expect.objectContaining({ kind: 'refused', remote: '127.0.0.3' }),
+    );
+    expect(await second.during(20)).toEqual([]);
   });
 });
 

@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest';
 import { agreeTerms, defaultTransferLimits } from '../../src/pxe/tftp-options.ts';
 import {
   decideRepeatedRequest,
-  delayFlight,
   planTransfer,
   stepTransfer,
   type TransferInput,
@@ -283,13 +282,6 @@ describe('loss', () => {
       [703, ack(3)],
     ]);
     expect(steps.map((step) => step.timer)).toEqual([1000, 100, 200, 400, 800, 400, 100]);
-  });
-
-  it('counts the round trip from when the flight left', () => {
-    const first = last(run(2000, {}, [[0, start]]));
-    const left = delayFlight(first.state, 700);
-    expect(stepTransfer(left, timeout, 1000)).toMatchObject({ send: [], timer: 700 });
-    expect(stepTransfer(left, ack(1), 720).state.roundTrip?.smoothed).toBe(20);
   });
 });
 
