@@ -11,7 +11,7 @@ const names =
 /** One line `bound name=value …` for each thing that it was told; the address is set. */
 const script = `#!/bin/sh
 case $1 in bound | renew) ;; *) exit 0 ;; esac
-for name in ${names} opt43 opt175; do eval "value=\\$$name"; echo "$1 $name=$value"; done
+for name in ${names} opt43 opt82 opt175; do eval "value=\\$$name"; echo "$1 $name=$value"; done
 ip address replace $ip/$mask dev $interface
 `;
 
