@@ -1,5 +1,6 @@
 import type { MacAddress } from '../net/mac.ts';
 import type { Site, SiteNode } from '../site/site.ts';
+import { meansPort, type SwitchPort } from './switch-port.ts';
 
 /** What a machine says of itself. */
 export interface MachineIdentity {
@@ -7,7 +8,8 @@ export interface MachineIdentity {
   /** Lower case with dashes. */
   readonly uuid?: string;
   readonly serial?: string;
-  readonly port?: string;
+  /** Where its card is plugged in. */
+  readonly port?: SwitchPort;
 }
 
 /** Who a machine is, and by what it was known. */
@@ -39,7 +41,8 @@ export function identifyMachine(site: Site, identity: MachineIdentity): Machine 
   claim('mac', (n) => n.id.macs.includes(identity.mac));
   if (identity.uuid) claim('uuid', (n) => n.id.uuid === identity.uuid);
   if (identity.serial) claim('serial', (n) => n.id.serial === identity.serial);
-  if (identity.port) claim('port', (n) => n.id.port === identity.port);
+  const { port } = identity;
+  if (port) claim('port', (n) => n.id.port !== undefined && meansPort(n.id.port, port));
   const first = claims[0];
   if (!first) {
     return site.unknown === 'spare'

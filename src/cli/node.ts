@@ -69,6 +69,7 @@ export function renderNode(node: NodeDetail, now: number): string {
     ['last seen', node.lastSeen ? age(node.lastSeen) : 'never'],
     ['address', node.address || '-'],
     ['mac', node.mac.join(', ')],
+    ...(node.port === undefined ? [] : [['switch port', node.port] as [string, string]]),
     ['boot set', node.bootSet || '-'],
     ['image', node.image || '-'],
     ...renderSteps(node),

@@ -56,6 +56,10 @@ export const nodeDetailSchema = nodeStatusSchema.extend({
   bootId: z.string(),
   nextRole: z.array(z.string()).optional().describe('roles after its next boot, where they differ'),
   hardware: hardwareSchema.optional(),
+  port: z
+    .string()
+    .optional()
+    .describe('the switch port that it asks from, as a role file spells it'),
 });
 
 const eventSchema = z

@@ -215,7 +215,10 @@ function describeBootTime(node: NodeDetail): string {
 function describeSpare(node: NodeDetail, now: number, role: string): SpareCard {
   return {
     ...describeNode(node, now),
-    hardware: node.hardware ? describeHardware(node.hardware) : [],
+    hardware: [
+      ...(node.hardware ? describeHardware(node.hardware) : []),
+      ...(node.port === undefined ? [] : [{ term: 'Switch port', lines: [node.port] }]),
+    ],
     command: `rolecall node add --mac ${node.mac[0] ?? ''} --role ${role}`,
   };
 }

@@ -24,6 +24,8 @@ export interface DhcpFacts {
   /** Whether this machine fetched our loader lately and its firmware has not asked since. */
   readonly isOurLoader: boolean;
   readonly ports: DhcpPorts;
+  /** Why another machine has a better right to be this node now; absent where none has. */
+  readonly rival?: string;
   /** Who asks, where it asks the boot server's port 4011 and not the DHCP port. */
   readonly bootServerAsker?: Destination;
   /** Milliseconds since the epoch. */

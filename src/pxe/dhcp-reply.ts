@@ -14,6 +14,7 @@ export function decideDhcpReply(client: DhcpClient, facts: DhcpFacts): DhcpDecis
   const place = placeClient(client, facts.site, facts.machine, facts.serverAddress);
   if (place.kind === 'none') return refuse(place, place.reason);
   if (place.kind === 'elsewhere') return silent(place, place.reason);
+  if (facts.rival !== undefined) return tellProblem(place, 'address-conflict', facts.rival);
   if (facts.bootServerAsker) return answerBootServer(client, facts, place, facts.bootServerAsker);
   if (place.kind === 'proxy') return decideProxyReply(client, facts, place);
   const named = client.serverId;

@@ -1,6 +1,6 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { identifyMachine, type MachineIdentity } from '../boot/identify-machine.ts';
+import { identifyMachine } from '../boot/identify-machine.ts';
 import { AppError } from '../errors.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
 import type { MacAddress } from '../net/mac.ts';
@@ -8,12 +8,12 @@ import type { Site } from '../site/site.ts';
 import type { Event, EventBody } from '../state/event.ts';
 import type { LeaseStore } from '../state/leases.ts';
 import { lowPortHint } from '../system/low-ports.ts';
-import type { DhcpDecision, LeaseChange } from './dhcp-decision.ts';
+import type { DhcpDecision, DhcpFacts, LeaseChange } from './dhcp-decision.ts';
 import { packDhcpPacket, parseDhcpPacket } from './dhcp-packet.ts';
 import { decideDhcpReply } from './dhcp-reply.ts';
 import { createFirmwareSightings } from './firmware-sightings.ts';
 import { createHeldAddresses } from './held-addresses.ts';
-import { type DhcpClient, identifyClient } from './identify-client.ts';
+import { clientIdentity, type DhcpClient, identifyClient } from './identify-client.ts';
 import { createPoolIndex } from './pool-index.ts';
 import { createRepeatedRefusals } from './repeated-refusals.ts';
 import { bootServerPort, type Destination, type DhcpPorts } from './reply-destination.ts';
@@ -29,6 +29,8 @@ export interface DhcpServerInput {
   readonly leases: LeaseStore;
   /** When the machine last fetched our loader, milliseconds since the epoch. */
   readonly loaderFetchedAt: (mac: MacAddress) => number | undefined;
+  /** Who a client is, by more than it says now; by that alone where left out. */
+  readonly identify?: (client: DhcpClient) => Pick<DhcpFacts, 'machine' | 'rival'>;
   readonly onEvent: (event: EventBody & Pick<Event, 'machine' | 'node'>) => void;
   /** What no event covers: unreadable messages, failures to send. */
   readonly log: (line: string) => void;
@@ -83,7 +85,9 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
     held.expire(at);
     return decideDhcpReply(client, {
       site,
-      machine: identifyMachine(site, machineIdentity(client)),
+      ...(input.identify?.(client) ?? {
+        machine: identifyMachine(site, clientIdentity(client)),
+      }),
       serverAddress: input.serverAddress,
       httpServer: input.httpServer,
       leases: input.leases,
@@ -175,14 +179,6 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
     async stop() {
       await Promise.all([close(own), close(everyone), close(bootServer)]);
     },
-  };
-}
-
-function machineIdentity(client: DhcpClient): MachineIdentity {
-  return {
-    mac: client.mac,
-    ...(client.uuid === undefined ? {} : { uuid: client.uuid }),
-    ...(client.relay?.port === undefined ? {} : { port: client.relay.port }),
   };
 }
 

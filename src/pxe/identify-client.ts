@@ -1,3 +1,5 @@
+import type { MachineIdentity } from '../boot/identify-machine.ts';
+import type { SwitchPort } from '../boot/switch-port.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
 import { type MacAddress, macFromBytes } from '../net/mac.ts';
 import type { ClientVia } from '../state/event.ts';
@@ -40,6 +42,8 @@ export interface DhcpClient {
   readonly serverId?: Ipv4;
   readonly hostName?: string;
   readonly relay?: Relay;
+  /** Where its card is plugged in, by the word of a relay or of a switch that looks on (DHCP snooping). */
+  readonly port?: SwitchPort;
   /** Bytes of the biggest reply it takes, without IP and UDP headers. */
   readonly maxBytes: number;
   readonly htype: number;
@@ -55,8 +59,6 @@ export interface Relay {
   readonly link?: Ipv4;
   /** The server identifier that the relay wants clients to see (RFC 5107). */
   readonly serverId?: Ipv4;
-  /** The switch port: the circuit id as text, or as hexadecimal digits where it is none. */
-  readonly port?: string;
 }
 
 export type IdentifiedClient =
@@ -98,7 +100,9 @@ export function identifyClient(packet: DhcpPacket): IdentifiedClient {
   const requested = readIpv4(options.get(dhcpOption.requestedAddress));
   const serverId = readIpv4(options.get(dhcpOption.serverId));
   const hostName = readText(options.get(dhcpOption.hostName));
-  const relay = readRelay(packet);
+  const agent = parseSubOptions(options.get(dhcpOption.relayAgent));
+  const relay = readRelay(packet, agent);
+  const port = readPort(agent);
   const maxMessage = readUint16(options.get(dhcpOption.maxMessageSize)) ?? 0;
   return {
     kind: 'client',
@@ -118,6 +122,7 @@ export function identifyClient(packet: DhcpPacket): IdentifiedClient {
       ...(serverId === undefined ? {} : { serverId }),
       ...(hostName === undefined ? {} : { hostName }),
       ...(relay === undefined ? {} : { relay }),
+      ...(port === undefined ? {} : { port }),
       // Some firmware claims 64 KiB; an Ethernet frame is the sane limit.
       maxBytes: Math.min(Math.max(maxMessage - 28, defaultMaxBytes), 1472),
       htype: packet.htype,
@@ -217,23 +222,40 @@ function readIpxe(value: Uint8Array | undefined): DhcpClient['ipxe'] {
   };
 }
 
-const relaySub = { circuitId: 1, linkSelection: 5, serverIdOverride: 11 } as const;
+const relaySub = { circuitId: 1, remoteId: 2, linkSelection: 5, serverIdOverride: 11 } as const;
 
-function readRelay(packet: DhcpPacket): Relay | undefined {
+function readRelay(packet: DhcpPacket, sub: DhcpOptions): Relay | undefined {
   if (packet.giaddr === noAddress) return undefined;
-  const sub = parseSubOptions(packet.options.get(dhcpOption.relayAgent));
   const link = readIpv4(sub.get(relaySub.linkSelection));
   const serverId = readIpv4(sub.get(relaySub.serverIdOverride));
-  const circuit = sub.get(relaySub.circuitId);
   return {
     giaddr: packet.giaddr,
     ...(link === undefined ? {} : { link }),
     ...(serverId === undefined ? {} : { serverId }),
-    ...(circuit?.length ? { port: readPort(circuit) } : {}),
   };
 }
 
-function readPort(circuit: Uint8Array): string {
-  const text = Buffer.from(circuit).toString('latin1');
-  return /^[\x21-\x7e]+$/.test(text) ? text : Buffer.from(circuit).toString('hex');
+function readPort(sub: DhcpOptions): SwitchPort | undefined {
+  const circuit = sub.get(relaySub.circuitId);
+  const remote = sub.get(relaySub.remoteId);
+  if (!circuit?.length) return undefined;
+  return {
+    circuit: readAgentId(circuit),
+    ...(remote?.length ? { remote: readAgentId(remote) } : {}),
+  };
+}
+
+/** Makers fill both ids as they like (RFC 3046 §3.1): text, or numbers that are shown as hexadecimal digits. */
+function readAgentId(value: Uint8Array): string {
+  const text = Buffer.from(value).toString('latin1');
+  return /^[\x21-\x7e]+(?: [\x21-\x7e]+)*$/.test(text) ? text : Buffer.from(value).toString('hex');
+}
+
+/** What a client says of the machine it runs on. */
+export function clientIdentity(client: DhcpClient): MachineIdentity {
+  return {
+    mac: client.mac,
+    ...(client.uuid === undefined ? {} : { uuid: client.uuid }),
+    ...(client.port === undefined ? {} : { port: client.port }),
+  };
 }

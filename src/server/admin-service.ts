@@ -1,8 +1,10 @@
+import { formatPort } from '../boot/switch-port.ts';
 import type { AdminService } from '../http/admin-service.ts';
+import type { MacAddress } from '../net/mac.ts';
 import type { BootTrace } from '../pxe/boot-trace.ts';
 import { diagnoseBoot } from '../pxe/diagnose-boot.ts';
 import { packPcap } from '../pxe/pcap.ts';
-import { statusOf } from '../state/node-status.ts';
+import { type NodeDetail, statusOf } from '../state/node-status.ts';
 import type { State } from '../state/state.ts';
 import type { Journal } from './journal.ts';
 import type { SiteInForce } from './site-in-force.ts';
@@ -19,6 +21,14 @@ export interface AdminServiceParts {
 export function createAdminService(parts: AdminServiceParts): AdminService {
   const { state, journal, site, trace } = parts;
   const { generation } = site;
+
+  /** A machine with several cards may ask by each of them; what it asked by is listed after those of its role file. */
+  function portOf({ mac }: NodeDetail): Pick<NodeDetail, 'port'> {
+    const ports = mac.map((address) => state.known.of(address as MacAddress)?.port);
+    const last = ports.findLast((port) => port !== undefined);
+    return last === undefined ? {} : { port: formatPort(last) };
+  }
+
   return {
     facts: () => ({
       version: parts.version,
@@ -29,9 +39,11 @@ export function createAdminService(parts: AdminServiceParts): AdminService {
     nodes() {
       const { fleet, notes } = generation();
       const look = { now: Date.now(), listeningSince: journal.listeningSince };
-      return statusOf(fleet.site, journal.machines(), look).map((node) =>
-        node.reason === '' ? { ...node, reason: notes.get(node.name) ?? '' } : node,
-      );
+      return statusOf(fleet.site, journal.machines(), look).map((node) => ({
+        ...node,
+        ...(node.reason === '' ? { reason: notes.get(node.name) ?? '' } : {}),
+        ...portOf(node),
+      }));
     },
     events: (query) => state.events.list(query),
     boots: (name) =>

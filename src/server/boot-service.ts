@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
-import { identifyMachine, spareName } from '../boot/identify-machine.ts';
+import { identifyMachine, type MachineIdentity, spareName } from '../boot/identify-machine.ts';
 import type { BootInstance } from '../boot/kernel-args.ts';
 import { type BootPlan, planBoot } from '../boot/plan-boot.ts';
+import { recallIdentity } from '../boot/recall-identity.ts';
 import type { Digest } from '../digest.ts';
 import type { BootService, ScriptQuery, Sent, ServedFile } from '../http/boot-service.ts';
 import type { ImageStore } from '../images/image-store.ts';
@@ -14,10 +15,11 @@ import { prolongLease } from '../pxe/leases.ts';
 import { renderAutoexec } from '../pxe/loader-scriptlet.ts';
 import { packOverlay } from '../roles/pack-overlay.ts';
 import { type BootRecord, partOf } from '../state/boots.ts';
-import type { EventBody, ReportedStage } from '../state/event.ts';
+import type { EventBody, Hardware, ReportedStage } from '../state/event.ts';
 import { ensureSecrets } from '../state/secrets.ts';
 import type { State } from '../state/state.ts';
 import type { Generation } from './generation.ts';
+import { describeRival, identifyByMemory } from './identify-clients.ts';
 import type { Journal } from './journal.ts';
 
 export interface BootServiceParts {
@@ -45,7 +47,12 @@ export function createBootService(parts: BootServiceParts): BootService {
   async function script(query: ScriptQuery, from: string) {
     const isGrub = query.loader === 'grub';
     const leased = state.leases.of(query.mac)?.address;
-    const plan = planBoot(generation().fleet.site, query, leased);
+    const { site } = generation().fleet;
+    const said = saidByLoader(query);
+    const about = { site, known: state.known, journal, now: now() };
+    const { identity, machine, rival } = identifyByMemory(about, said);
+    state.known.keep(identity, now());
+    const plan = planBoot(site, identity, leased);
     const refuse = (reason: string, node: string) => {
       journal.add({ machine: query.mac, node, kind: 'refused', reason });
       return {
@@ -57,6 +64,9 @@ export function createBootService(parts: BootServiceParts): BootService {
       };
     };
     if (plan.kind === 'refuse') return refuse(plan.reason, '');
+    if (machine.kind === 'node' && rival !== undefined) {
+      return refuse(describeRival(machine, rival), plan.node.name);
+    }
     if (query.arch === 'arm64') return refuse(noArm64, plan.node.name);
     const prepared = await generation().bootSet(plan.node);
     if (!prepared.ok) return refuse(prepared.reason, plan.node.name);
@@ -147,6 +157,7 @@ export function createBootService(parts: BootServiceParts): BootService {
       if (!record) return undefined;
       if (report.stage === 'hardware') {
         note(record, { kind: 'hardware', hardware: report.hardware });
+        rememberHardware(record, report.hardware);
         return { action: 'none' };
       }
       if (report.stage === 'warning') {
@@ -187,6 +198,17 @@ export function createBootService(parts: BootServiceParts): BootService {
     }
   }
 
+  /** Firmware tells DHCP no serial number, and some cards no UUID: by these it is known at its next boot. */
+  function rememberHardware({ machine, node }: BootRecord, hardware: Hardware): void {
+    const said = saidByHardware(machine, hardware);
+    try {
+      state.known.keep(recallIdentity(said, state.known.of(machine)), now());
+    } catch (error) {
+      const why = error instanceof Error ? error.message : error;
+      process.stderr.write(`rolecall: the hardware of ${node} is not on disk: ${why}\n`);
+    }
+  }
+
   /** A machine that took its address out of the kernel arguments has nobody who renews its lease. */
   function keepLease({ machine }: BootRecord): void {
     const lease = state.leases.of(machine);
@@ -200,11 +222,9 @@ export function createBootService(parts: BootServiceParts): BootService {
     if (record.node !== spareName(record.machine)) return 'none';
     const hardware = journal.machines().get(record.machine)?.hardware;
     const { number, fleet } = generation();
-    const machine = identifyMachine(fleet.site, {
-      mac: record.machine,
-      ...(hardware?.uuid ? { uuid: hardware.uuid.toLowerCase() } : {}),
-      ...(hardware?.serial ? { serial: hardware.serial } : {}),
-    });
+    const said = saidByHardware(record.machine, hardware);
+    const known = state.known.of(record.machine);
+    const machine = identifyMachine(fleet.site, recallIdentity(said, known));
     if (machine.kind !== 'node') return 'none';
     const last = rebooted.get(record.machine);
     if (last?.generation === number && last.bootId !== record.bootId) {
@@ -221,6 +241,23 @@ export function createBootService(parts: BootServiceParts): BootService {
 
 const noArm64 =
   'this is an arm64 machine, and images are made for amd64 only; this version of rolecall boots no arm64 machine';
+
+/** What is kept of it must have a bound. */
+function saidByLoader({ mac, uuid, serial }: ScriptQuery): MachineIdentity {
+  return {
+    mac,
+    ...(uuid && /^[0-9a-f-]{36}$/.test(uuid) ? { uuid } : {}),
+    ...(serial && serial.length <= 128 ? { serial } : {}),
+  };
+}
+
+function saidByHardware(mac: MacAddress, hardware: Hardware | undefined): MachineIdentity {
+  return {
+    mac,
+    ...(hardware?.uuid ? { uuid: hardware.uuid.toLowerCase() } : {}),
+    ...(hardware?.serial ? { serial: hardware.serial } : {}),
+  };
+}
 
 function addressOf(plan: BootPlan & { kind: 'boot' }, from: string): Ipv4 {
   return plan.address?.address ?? (from as Ipv4);

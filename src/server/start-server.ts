@@ -17,6 +17,7 @@ import { createAdminService } from './admin-service.ts';
 import { createBootService } from './boot-service.ts';
 import { checkPorts, type Listening } from './check-ports.ts';
 import { prepareGeneration, refusals } from './generation.ts';
+import { identifyDhcpClient } from './identify-clients.ts';
 import { openJournal } from './journal.ts';
 import { createLoaderSightings } from './loader-sightings.ts';
 import { renderEvent } from './render-event.ts';
@@ -120,6 +121,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       current: () => ({ site: generation().fleet.site }),
       leases: state.leases,
       loaderFetchedAt: loaders.fetchedAt,
+      identify: (client) => {
+        const { site } = generation().fleet;
+        return identifyDhcpClient({ site, known: state.known, journal, now: Date.now() }, client);
+      },
       onEvent: loaders.noteDhcp,
       onPacket: bootWatch.note,
       log,

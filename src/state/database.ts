@@ -49,6 +49,11 @@ const migrations: readonly string[] = [
      last_stage TEXT NOT NULL
    ) STRICT, WITHOUT ROWID;
    CREATE INDEX boots_by_machine ON boots (machine, created_at);`,
+  `CREATE TABLE machines (
+     mac TEXT PRIMARY KEY,
+     known TEXT NOT NULL,
+     seen_at INTEGER NOT NULL
+   ) STRICT, WITHOUT ROWID;`,
 ];
 
 // SQLite result codes, https://sqlite.org/rescode.html

@@ -23,6 +23,8 @@ export interface NodeDetail extends NodeStatus {
   /** Roles after its next boot, where they differ from those it runs. */
   readonly nextRole?: readonly string[];
   readonly hardware?: Hardware;
+  /** The switch port that it asks from, as `id: {port: …}` of a role file spells it. */
+  readonly port?: string;
 }
 
 /** Who looks, and when. Milliseconds since the epoch. */

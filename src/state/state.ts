@@ -5,6 +5,7 @@ import { AppError } from '../errors.ts';
 import { type BootStore, openBootStore } from './boots.ts';
 import { openDatabase } from './database.ts';
 import { defaultEventLimits, type EventLimits, type EventLog, openEventLog } from './events.ts';
+import { type KnownMachines, openKnownMachines } from './known-machines.ts';
 import { openLeaseStore } from './lease-store.ts';
 import type { LeaseStore } from './leases.ts';
 import { type OverlayStore, openOverlayStore } from './overlays.ts';
@@ -13,6 +14,7 @@ import { type OverlayStore, openOverlayStore } from './overlays.ts';
 export interface State {
   readonly events: EventLog;
   readonly leases: LeaseStore;
+  readonly known: KnownMachines;
   readonly boots: BootStore;
   readonly overlays: OverlayStore;
   /**
@@ -40,6 +42,7 @@ export function openState(stateDir: string, options: StateOptions = {}): State {
   const database = openDatabase(join(stateDir, 'rolecall.db'));
   const events = openEventLog(database, options.events ?? defaultEventLimits);
   const boots = openBootStore(database);
+  const known = openKnownMachines(database);
   const overlays = openOverlayStore(join(stateDir, 'overlays'));
   const timer = setInterval(() => {
     try {
@@ -51,11 +54,13 @@ export function openState(stateDir: string, options: StateOptions = {}): State {
   return {
     events,
     leases: openLeaseStore(database),
+    known,
     boots,
     overlays,
     prune(now, keep = new Set()) {
       events.prune(now);
       boots.prune(now);
+      known.prune(now);
       overlays.prune(new Set([...boots.referenced(), ...keep]), now);
     },
     close() {

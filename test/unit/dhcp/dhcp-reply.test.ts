@@ -21,7 +21,7 @@ type Change = Partial<Omit<DhcpFacts, 'leases' | 'holds' | 'pools'>> & {
 function decide(said: Said, { leases = [], ...change }: Change = {}) {
   const who = client(said);
   const site = change.site ?? aDhcpSite();
-  const port = who.relay?.port;
+  const { port } = who;
   return decideDhcpReply(who, {
     site,
     machine: identifyMachine(site, {

@@ -141,16 +141,32 @@ describe('who speaks', () => {
       0,
       254,
     );
-    expect(client({ giaddr: '10.79.0.254', options: { 82: agent } }).relay).toEqual({
+    const relayed = client({ giaddr: '10.79.0.254', options: { 82: agent } });
+    expect(relayed.relay).toEqual({
       giaddr: '10.79.0.254',
-      port: 'ge0/12',
       link: '10.78.0.0',
       serverId: '10.78.0.254',
     });
-    expect(
-      client({ giaddr: '10.78.0.254', options: { 82: Uint8Array.of(1, 3, 0, 4, 9) } }).relay?.port,
-    ).toBe('000409');
-    expect(client({ options: { 82: agent } }).relay).toBeUndefined();
+    expect(relayed.port).toEqual({ circuit: 'ge0/12' });
+    // A switch that snoops names the port and is no relay.
+    const snooped = client({ options: { 82: agent } });
+    expect(snooped.relay).toBeUndefined();
+    expect(snooped.port).toEqual({ circuit: 'ge0/12' });
+  });
+
+  it.each([
+    ['numbers', [1, 3, 0, 4, 9], { circuit: '000409' }],
+    ['text with a space', [1, 5, ...Buffer.from('Eth 1')], { circuit: 'Eth 1' }],
+    ['text that ends with one', [1, 2, 65, 32], { circuit: '4120' }],
+    [
+      'both ids',
+      [1, 2, 112, 55, 2, 6, 0, 1, 2, 3, 4, 5],
+      { circuit: 'p7', remote: '000102030405' },
+    ],
+    ['no circuit', [2, 2, 65, 66], undefined],
+    ['an empty circuit', [1, 0], undefined],
+  ])('reads a port of %s', (_what, bytes, port) => {
+    expect(client({ options: { 82: Uint8Array.from(bytes) } }).port).toEqual(port);
   });
 
   it.each([

@@ -85,12 +85,38 @@ test('a spare that a role file names by now reboots, and comes back as that node
   expect(await node.alive()).toBe('none');
 });
 
-test('a spare whose loader does not say what the role file names it by reboots once', async () => {
+test('a machine whose loader does not say its UUID is known by that of its hardware report', async () => {
+  const { boot, edit } = await serve();
+  const first = await boot();
+  await edit(nameByUuid);
+  expect(await first.alive()).toBe('reboot');
+  expect((await boot()).node).toBe('web2');
+});
+
+test('a second machine of the same UUID gets no script while the first runs', async () => {
+  const { boot, edit, service, state } = await serve();
+  await edit(nameByUuid);
+  const first = await boot({ uuid });
+  expect(first.node).toBe('web2');
+  const twin = parseMac('52:54:00:77:00:9a');
+  if (!twin) throw new Error('no MAC');
+  const { body } = await service.script(
+    { mac: twin, loader: 'ipxe', uuid, serial: 'B' },
+    '10.77.0.201',
+  );
+  expect(body).not.toContain('rolecall.boot=');
+  expect(state.events.list().at(-1)?.event).toMatchObject({
+    kind: 'refused',
+    reason: expect.stringContaining(`web2 runs on ${mac} now`),
+  });
+});
+
+test('a spare whose loader says another UUID than its hardware reboots once', async () => {
   const { state, boot, edit } = await serve();
   const first = await boot();
   await edit(nameByUuid);
   expect(await first.alive()).toBe('reboot');
-  const second = await boot();
+  const second = await boot({ uuid: '11223344-5566-7788-99aa-bbccddeeff00' });
   expect(second.node).toBe('spare-525400770099');
   expect(await second.alive()).toBe('none');
   expect(await second.alive()).toBe('none');
