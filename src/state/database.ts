@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { AppError } from '../errors.ts';
 
@@ -59,6 +60,7 @@ const migrations: readonly string[] = [
 // SQLite result codes, https://sqlite.org/rescode.html
 const busy = 5;
 const corrupt = 11;
+const full = 13;
 const notADatabase = 26;
 
 /**
@@ -71,7 +73,7 @@ export function openDatabase(path: string): Database {
   try {
     sqlite = new DatabaseSync(path, { timeout: 250 });
     prepare(sqlite, path);
-    return wrap(sqlite);
+    return wrap(sqlite, path);
   } catch (error) {
     if (sqlite?.isOpen) sqlite.close();
     throw explain(error, path);
@@ -100,7 +102,7 @@ function prepare(sqlite: DatabaseSync, path: string): void {
   });
 }
 
-function wrap(sqlite: DatabaseSync): Database {
+function wrap(sqlite: DatabaseSync, path: string): Database {
   const statements = new Map<string, ReturnType<DatabaseSync['prepare']>>();
   const statement = (sql: string) => {
     const known = statements.get(sql) ?? sqlite.prepare(sql);
@@ -109,7 +111,13 @@ function wrap(sqlite: DatabaseSync): Database {
   };
   let depth = 0;
   return {
-    run: (sql, ...values) => Number(statement(sql).run(...values).changes),
+    run: (sql, ...values) => {
+      try {
+        return Number(statement(sql).run(...values).changes);
+      } catch (error) {
+        throw whereFull(error, path);
+      }
+    },
     get: (sql, ...values) => statement(sql).get(...values) as Row | undefined,
     all: (sql, ...values) => statement(sql).all(...values) as Row[],
     transaction(work) {
@@ -122,7 +130,7 @@ function wrap(sqlite: DatabaseSync): Database {
         return value;
       } catch (error) {
         if (sqlite.isTransaction) sqlite.exec('ROLLBACK');
-        throw error;
+        throw whereFull(error, path);
       } finally {
         depth -= 1;
       }
@@ -133,12 +141,32 @@ function wrap(sqlite: DatabaseSync): Database {
   };
 }
 
+/** A disk that is full, with its name; any other error as it is. */
+function whereFull(error: unknown, path: string): unknown {
+  return primaryCode(error) === full ? diskFull(path, error) : error;
+}
+
+function diskFull(path: string, cause: unknown): AppError {
+  return new AppError(
+    'disk-full',
+    `${path} cannot be written: its disk is full`,
+    `make room: df -h ${dirname(path)} shows how much there is`,
+    { cause },
+  );
+}
+
+/** SQLite's result code without its details; undefined where the error is none of SQLite's. */
+function primaryCode(error: unknown): number | undefined {
+  const code = (error as { errcode?: number }).errcode;
+  // The low byte is the primary result code.
+  return code === undefined ? undefined : code & 0xff;
+}
+
 function explain(error: unknown, path: string): unknown {
   if (error instanceof AppError) return error;
-  const code = (error as { errcode?: number }).errcode;
-  if (code === undefined) return error;
-  // The low byte is the primary result code.
-  const primary = code & 0xff;
+  const primary = primaryCode(error);
+  if (primary === undefined) return error;
+  if (primary === full) return diskFull(path, error);
   if (primary === busy) {
     return new AppError(
       'state-in-use',

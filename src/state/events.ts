@@ -161,7 +161,12 @@ export function openEventLog(
       dropBeyondTotal();
     },
     close() {
-      flush();
+      try {
+        flush();
+      } catch (error) {
+        const lost = pending.length === 1 ? 'one event is' : `${pending.length} events are`;
+        process.stderr.write(`rolecall: ${lost} lost: ${(error as Error).message}\n`);
+      }
       listeners.clear();
     },
   };

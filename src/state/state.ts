@@ -22,7 +22,7 @@ export interface State {
    * overlays that no boot has named yet, those of the generation in use.
    */
   prune(now: number, keep?: ReadonlySet<Digest>): void;
-  /** Puts everything on disk and lets go of the folder. */
+  /** Puts everything on disk, or says what a full one did not take, and lets go of the folder. */
   close(): void;
 }
 
@@ -44,13 +44,14 @@ export function openState(stateDir: string, options: StateOptions = {}): State {
   const boots = openBootStore(database);
   const known = openKnownMachines(database);
   const overlays = openOverlayStore(join(stateDir, 'overlays'));
-  const timer = setInterval(() => {
+  const flushReports = (what: string) => {
     try {
       boots.flush();
     } catch (error) {
-      process.stderr.write(`rolecall: reports are not on disk yet: ${(error as Error).message}\n`);
+      process.stderr.write(`rolecall: reports are ${what}: ${(error as Error).message}\n`);
     }
-  }, reportInterval).unref();
+  };
+  const timer = setInterval(() => flushReports('not on disk yet'), reportInterval).unref();
   return {
     events,
     leases: openLeaseStore(database),
@@ -65,15 +66,10 @@ export function openState(stateDir: string, options: StateOptions = {}): State {
     },
     close() {
       clearInterval(timer);
-      try {
-        events.close();
-      } finally {
-        try {
-          boots.flush();
-        } finally {
-          database.close();
-        }
-      }
+      // Of a full disk the server says what is lost, and ends all the same: then room can be made.
+      events.close();
+      flushReports('lost');
+      database.close();
     },
   };
 }

@@ -79,7 +79,7 @@ describe('the folder', () => {
     state.boots.reported('a', 'alive', start + 9000);
     // What a full disk does to an insert, a value of no column type does too.
     state.events.append({ ...event(1, { kind: 'silent' }), at: {} as number });
-    expect(() => state.close()).toThrow();
+    state.close();
     expect(open(folder).boots.get('a')?.lastReportAt).toBe(start + 9000);
   });
 
