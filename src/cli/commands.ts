@@ -8,6 +8,7 @@ import { register as image } from './image.ts';
 import { register as init } from './init.ts';
 import { register as lab } from './lab.ts';
 import { register as node } from './node.ts';
+import { register as probe } from './probe.ts';
 import { register as render } from './render.ts';
 import { register as role } from './role.ts';
 import { register as serve } from './serve.ts';
@@ -23,6 +24,7 @@ export const commands: readonly RegisterCommand[] = [
   build,
   image,
   serve,
+  probe,
   node,
   lab,
   bench,

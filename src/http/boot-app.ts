@@ -170,7 +170,7 @@ export function createBootApp(service: BootService, options: BootOptions = {}): 
 }
 
 function readScriptQuery(request: Request): ScriptQuery | undefined {
-  const { mac, uuid, serial, arch } = request.query;
+  const { mac, uuid, serial, arch, preview } = request.query;
   const address = typeof mac === 'string' ? parseMac(mac) : undefined;
   if (!address) return undefined;
   return {
@@ -180,6 +180,7 @@ function readScriptQuery(request: Request): ScriptQuery | undefined {
     // iPXE leaves the value empty where SMBIOS has none.
     ...(typeof uuid === 'string' && uuid !== '' ? { uuid: uuid.toLowerCase() } : {}),
     ...(typeof serial === 'string' && serial.trim() !== '' ? { serial: serial.trim() } : {}),
+    ...(preview === '1' ? { preview: true } : {}),
   };
 }
 

@@ -19,6 +19,8 @@ export interface ScriptQuery {
   readonly arch?: string;
   readonly uuid?: string;
   readonly serial?: string;
+  /** Only shows the script: no boot begins. */
+  readonly preview?: true;
 }
 
 /** What a node posts to its report path. */

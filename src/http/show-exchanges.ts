@@ -1,5 +1,5 @@
 import type { Request, RequestHandler, Response } from 'express';
-import { scriptPath } from '../boot/boot-paths.ts';
+import { grubConfigPath, scriptPath } from '../boot/boot-paths.ts';
 import { parseMac } from '../net/mac.ts';
 import type { HttpExchange, WirePacket } from '../pxe/wire-packet.ts';
 
@@ -10,7 +10,11 @@ export function showExchanges(onPacket: (packet: WirePacket) => void): RequestHa
     const target = request.originalUrl;
     // Afterwards the connection may be closed, and its addresses forgotten.
     const { remoteAddress, remotePort, localAddress, localPort, bytesWritten } = request.socket;
-    const machine = path === scriptPath ? parseMac(String(request.query.mac)) : undefined;
+    const { mac, preview } = request.query;
+    const machine =
+      (path === scriptPath || path === grubConfigPath) && preview === undefined
+        ? parseMac(String(mac))
+        : undefined;
     const show = (direction: 'in' | 'out', head: string, exchange: HttpExchange) =>
       onPacket({
         ...{ at: Date.now(), protocol: 'http', direction, summary: '', exchange },

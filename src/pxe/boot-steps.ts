@@ -1,3 +1,4 @@
+import { grubConfigPath, scriptPath } from '../boot/boot-paths.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
 import type { ClientVia } from '../state/event.ts';
 import { dhcpOption, readIpv4, readText } from './dhcp-options.ts';
@@ -12,7 +13,7 @@ export type Speaker = 'firmware' | 'loader' | 'os';
 export type BootStep = { readonly at: number } & (
   | {
       readonly kind: 'dhcp-asked';
-      readonly type: 'discover' | 'request' | 'other';
+      readonly type: 'discover' | 'request' | 'release' | 'other';
       readonly speaker: Speaker;
       readonly via: ClientVia;
       /** 67, or 4011 where a boot server is asked. */
@@ -92,9 +93,10 @@ function stepOf(packet: WirePacket, isLoaderSent: boolean, asked: string): BootS
 
 type Of<P extends WirePacket['protocol']> = Extract<WirePacket, { protocol: P }>;
 
-const askedTypes: Readonly<Record<number, 'discover' | 'request'>> = {
+const askedTypes: Readonly<Record<number, 'discover' | 'request' | 'release'>> = {
   1: 'discover',
   3: 'request',
+  7: 'release',
 };
 const answeredTypes: Readonly<Record<number, 'offer' | 'ack' | 'nak'>> = {
   2: 'offer',
@@ -156,7 +158,8 @@ function tftpStep(packet: Of<'tftp'>, asked: string): BootStep | undefined {
 
 const whatByPath: readonly (readonly [string, HttpWhat])[] = [
   ['/boot/loader/', 'loader'],
-  ['/boot/script', 'script'],
+  [scriptPath, 'script'],
+  [grubConfigPath, 'script'],
   ['/boot/overlay/', 'overlay'],
   ['/boot/secrets/', 'secrets'],
   ['/report/', 'report'],

@@ -1,3 +1,4 @@
+import { grubConfigPath, scriptPath } from '../boot/boot-paths.ts';
 import type { MacAddress } from '../net/mac.ts';
 import { dhcpOption, readIpv4 } from './dhcp-options.ts';
 import { noAddress, parseDhcpPacket } from './dhcp-packet.ts';
@@ -192,7 +193,9 @@ function isLoaderFetch(packet: WirePacket): boolean {
 }
 
 function isScriptFetch(packet: WirePacket): boolean {
-  return packet.protocol === 'http' && packet.exchange.target.startsWith('/boot/script');
+  if (packet.protocol !== 'http') return false;
+  const { target } = packet.exchange;
+  return target.startsWith(scriptPath) || target.startsWith(grubConfigPath);
 }
 
 /** What a running node says again and again, and an operating system that keeps its lease. */

@@ -74,6 +74,7 @@ const seconds = 1000;
 const rules: readonly Rule[] = [
   saidFailed,
   isReady,
+  gaveBack,
   overlayWithoutReady,
   rootWithoutOverlay,
   rootCutShort,
@@ -118,6 +119,18 @@ function isReady({ steps }: Boot): Finding | undefined {
   const report = lastReport(steps);
   if (report?.stage !== 'ready') return undefined;
   return { ...settled('ready', report.at), verdict: 'it is ready', hint: '' };
+}
+
+function gaveBack({ last, steps }: Boot): Finding | undefined {
+  if (last.kind !== 'dhcp-asked' || last.type !== 'release') return undefined;
+  // Some UEFI firmware releases before it starts the loader that it has.
+  if (steps.some(sendsLoader)) return undefined;
+  return {
+    ...{ since: last.at, patience: Number.POSITIVE_INFINITY },
+    verdict:
+      'it gave its address back: firmware that goes on to another way to boot, or rolecall probe',
+    hint: '',
+  };
 }
 
 function overlayWithoutReady({ steps }: Boot): Finding | undefined {

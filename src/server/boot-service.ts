@@ -54,7 +54,7 @@ export function createBootService(parts: BootServiceParts): BootService {
     state.known.keep(identity, now());
     const plan = planBoot(site, identity, leased);
     const refuse = (reason: string, node: string) => {
-      journal.add({ machine: query.mac, node, kind: 'refused', reason });
+      if (!query.preview) journal.add({ machine: query.mac, node, kind: 'refused', reason });
       return {
         status: 200,
         body: isGrub
@@ -72,12 +72,14 @@ export function createBootService(parts: BootServiceParts): BootService {
     if (!prepared.ok) return refuse(prepared.reason, plan.node.name);
     const set = prepared.set;
     const boot: BootInstance = {
-      bootId: randomBytes(16).toString('hex'),
-      token: randomBytes(32).toString('hex'),
+      bootId: query.preview ? '0'.repeat(32) : randomBytes(16).toString('hex'),
+      token: query.preview ? '0'.repeat(64) : randomBytes(32).toString('hex'),
       mac: query.mac,
       server: parts.serverUrl,
       ...(plan.address ? { address: plan.address } : {}),
     };
+    const body = isGrub ? renderGrubConfig(set, boot) : renderBootScript(set, boot);
+    if (query.preview) return { status: 200, body };
     const address = addressOf(plan, from);
     state.boots.record({
       bootId: boot.bootId,
@@ -98,10 +100,7 @@ export function createBootService(parts: BootServiceParts): BootService {
       roles: set.roles,
       address,
     });
-    return {
-      status: 200,
-      body: isGrub ? renderGrubConfig(set, boot) : renderBootScript(set, boot),
-    };
+    return { status: 200, body };
   }
 
   async function servedFile(path: string): Promise<ServedFile | undefined> {

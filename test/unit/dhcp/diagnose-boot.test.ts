@@ -296,6 +296,16 @@ describe('a machine that was told no, or says so', () => {
   });
 });
 
+it('a machine that gave its address back is not stuck', () => {
+  const packets = [...leased, dhcpIn('release', { at: 4 })];
+  expect(diagnoseBoot(packets, 1e9)).toMatchObject({ state: 'waiting', hint: '' });
+});
+
+it('firmware that releases before it starts its loader is still waited for', () => {
+  const packets = [...leased, ...loaded, dhcpIn('release', { at: 25 })];
+  expect(diagnoseBoot(packets, 1e9)).toMatchObject({ state: 'stuck' });
+});
+
 it('a machine that is ready has no hint', () => {
   const packets = [
     ...started,

@@ -16,7 +16,7 @@ const web1 = '10.77.0.21';
 
 /** A client's message of web1 as it came. */
 export function dhcpIn(
-  type: 'discover' | 'request',
+  type: 'discover' | 'request' | 'release',
   {
     at = 0,
     via = 'pxe',

@@ -143,6 +143,16 @@ test('a machine whose role file says spare waits, and is not told to reboot', as
   expect(state.events.list().some(({ event }) => event.kind === 'warning')).toBe(false);
 });
 
+test('a script that is only looked at begins no boot', async () => {
+  const { state, service, journal } = await serve();
+  const query = { mac: mac as NonNullable<typeof mac>, loader: 'ipxe', preview: true } as const;
+  const { body } = await service.script(query, '10.77.0.200');
+  expect(body).toMatch(/^kernel .* rolecall\.node=spare-525400770099 rolecall\.boot=0{32} /m);
+  expect(state.boots.list()).toEqual([]);
+  expect(journal.machines().size).toBe(0);
+  expect(state.events.list()).toEqual([]);
+});
+
 test('secrets that could not be made leave the token as it was', async () => {
   const { stateDir, service, boot } = await serve();
   const { bootId, token } = await boot();
