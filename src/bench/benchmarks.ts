@@ -1,6 +1,7 @@
 import type { Benchmark } from './benchmark.ts';
 import { http } from './http.ts';
 import { storm } from './storm.ts';
+import { tftp } from './tftp.ts';
 
 /** Every benchmark, in the order in which `rolecall bench` runs them. */
-export const benchmarks: readonly Benchmark[] = [http, storm];
+export const benchmarks: readonly Benchmark[] = [http, tftp, storm];

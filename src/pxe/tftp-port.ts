@@ -36,6 +36,11 @@ export async function openOwnPort(
   const failed = (error: NodeJS.ErrnoException | null) => {
     if (error?.code === 'ECONNREFUSED') listener.refused();
   };
+  const left = (error: Error | null) => {
+    leaving--;
+    if (closing && leaving === 0) socket.close();
+    else failed(error);
+  };
   socket.on('error', failed);
   socket.on('message', (bytes) => listener.receive(bytes));
   return {
@@ -43,11 +48,7 @@ export async function openOwnPort(
     // The kernel tells of a closed port once, to whichever call comes next: to this one, or to the next receive.
     sendLast: (bytes) => {
       leaving++;
-      socket.send(bytes, (error) => {
-        leaving--;
-        if (closing && leaving === 0) socket.close();
-        else failed(error);
-      });
+      socket.send(bytes, left);
     },
     close: () => {
       closing = true;

@@ -75,7 +75,10 @@ export interface TransferStep {
 }
 
 const firstRoundTrip = 1000;
-const shortestTimeout = 100;
+/** Some hundred round trips of a boot segment; clients that are slower are measured to be. */
+const shortestTimeout = 50;
+/** How long after the first a copy of a request may arrive that the network made. */
+const copiesWithin = 100;
 const longestTimeout = 5000;
 /** How long datagrams after a gap may still be on their way. */
 const shortestPatience = 10;
@@ -154,7 +157,7 @@ export function decideRepeatedRequest(
 function requested(state: TransferState, now: number): TransferStep {
   if (state.heardAt !== undefined) return wait(state, now);
   const first = state.sent < 0;
-  return first || now - state.flightAt >= shortestTimeout ? fly(state, now) : wait(state, now);
+  return first || now - state.flightAt >= copiesWithin ? fly(state, now) : wait(state, now);
 }
 
 function acknowledge(state: TransferState, wireBlock: number, now: number): TransferStep {

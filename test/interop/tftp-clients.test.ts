@@ -14,37 +14,44 @@ import { type Download, lossProofClients, tftpClients } from './tftp-clients.ts'
 
 let network: LossyNetwork;
 let folder: string;
-let server: ChildProcess;
+const servers: ChildProcess[] = [];
 const events: TftpEvent[] = [];
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'tftp-clients-'));
   network = await createLossyNetwork(`tftp-${process.pid}`);
+  await startServer(network.server.address, []);
+});
+
+/** Starts a server in its namespace; resolves when it listens. */
+async function startServer(address: string, options: readonly string[]): Promise<void> {
   const script = fileURLToPath(new URL('./tftp-server-process.ts', import.meta.url));
   const inside = ['netns', 'exec', network.server.name, process.execPath, script];
-  server = spawn('ip', [...inside, network.server.address, '69'], {
+  const server = spawn('ip', [...inside, address, '69', ...options], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+  servers.push(server);
   const listening = Promise.withResolvers<void>();
-  if (!server.stdout) throw new Error('no output');
   createInterface(server.stdout).on('line', (line) => {
     const event = JSON.parse(line) as TftpEvent | { kind: 'listening' };
     if (event.kind === 'listening') listening.resolve();
     else events.push(event);
   });
   await listening.promise;
-});
+}
 
 afterAll(async () => {
-  server?.kill('SIGTERM');
-  if (server?.exitCode === null) await once(server, 'exit');
+  for (const server of servers) {
+    server.kill('SIGTERM');
+    if (server.exitCode === null) await once(server, 'exit');
+  }
   await network?.remove();
   await rm(folder, { recursive: true, force: true });
 });
 
 /** Runs a client in its namespace: how it ended and what it said. */
-async function download(client: string, remote: string, local: string) {
-  const order: Download = { host: network.server.address, port: 69, remote, local };
+async function download(client: string, remote: string, local: string, host: string) {
+  const order: Download = { host, port: 69, remote, local };
   const command = tftpClients[client]?.(order) ?? [];
   await rm(local, { force: true });
   const accept = Array.from({ length: 255 }, (_, i) => i + 1);
@@ -53,12 +60,17 @@ async function download(client: string, remote: string, local: string) {
 }
 
 /** What went wrong; empty where the whole file came within `attempts`. A client that says "done" has every byte. */
-async function fetchProblem(client: string, size: number, attempts: number): Promise<string> {
+async function fetchProblem(
+  client: string,
+  size: number,
+  attempts: number,
+  host: string,
+): Promise<string> {
   const local = join(folder, `${client.replaceAll(/\W/g, '-')}-${size}`);
   const expected = seededBytes(size);
   let problem = '';
   for (let attempt = 1; attempt <= attempts; attempt++) {
-    const { exitCode, stdout, stderr } = await download(client, seededName(size), local);
+    const { exitCode, stdout, stderr } = await download(client, seededName(size), local, host);
     const bytes = await readFile(local).catch(() => undefined);
     if (bytes?.equals(expected)) return '';
     problem = `${client} ended with ${exitCode} and ${bytes?.length} bytes: ${stdout} ${stderr}`;
@@ -69,8 +81,13 @@ async function fetchProblem(client: string, size: number, attempts: number): Pro
 }
 
 /** What went wrong with any of the clients, all at work at once. */
-async function problems(names: readonly string[], size: number, attempts: number) {
-  const all = await Promise.all(names.map((name) => fetchProblem(name, size, attempts)));
+async function problems(
+  names: readonly string[],
+  size: number,
+  attempts: number,
+  host = network.server.address,
+) {
+  const all = await Promise.all(names.map((name) => fetchProblem(name, size, attempts, host)));
   return all.filter((problem) => problem !== '');
 }
 
@@ -86,6 +103,11 @@ describe('downloads by other programs', () => {
   ])('%s', async (_name, size) => {
     await network.lose(0);
     expect(await problems(clients, size, 1)).toEqual([]);
+  });
+
+  it('more blocks than can be numbered, 512 bytes each', async () => {
+    await network.lose(0);
+    expect(await problems(['curl without options', 'tftp-hpa'], 512 * 65_600 + 7, 1)).toEqual([]);
   });
 
   it('nothing', async () => {
@@ -116,7 +138,8 @@ describe('downloads by other programs', () => {
     await network.lose(0);
     for (const client of clients) {
       const local = join(folder, 'missing');
-      await download(client, `autoexec-${clients.indexOf(client)}.ipxe`, local);
+      const name = `autoexec-${clients.indexOf(client)}.ipxe`;
+      await download(client, name, local, network.server.address);
       const size = (await readFile(local).catch(() => Buffer.alloc(0))).length;
       expect(size, client).toBe(0);
       const refused = events.filter((event) => event.kind === 'refused').map((event) => event.name);
@@ -138,5 +161,41 @@ describe('downloads by other programs', () => {
     const result = await runProgram('ip', [...inside, script, target], { accept: [69] });
     // curl's "permission problem on TFTP server".
     expect(result.exitCode).toBe(69);
+  });
+});
+
+describe('behind a firewall that lets only port 69 through', () => {
+  const [singlePort, manyPorts] = ['192.0.2.3', '192.0.2.4'];
+
+  beforeAll(async () => {
+    await network.lose(0);
+    const { name } = network.server;
+    for (const address of [singlePort, manyPorts]) {
+      await runProgram('ip', ['-n', name, 'address', 'add', `${address}/24`, 'dev', 'eth0']);
+    }
+    const rules = `
+      table ip firewall {
+        set guarded { type ipv4_addr; elements = { ${singlePort}, ${manyPorts} }; }
+        chain in { type filter hook input priority 10; ip daddr @guarded udp dport != 69 drop; }
+        chain out { type filter hook output priority 10; ip saddr @guarded udp sport != 69 drop; }
+      }`;
+    await runProgram('ip', ['netns', 'exec', name, 'nft', '-f', '-'], { input: rules });
+    await startServer(singlePort, ['single-port']);
+    await startServer(manyPorts, []);
+  });
+
+  it('a server with a single port serves all clients at once', async () => {
+    expect(await problems(clients, 262_145, 1, singlePort)).toEqual([]);
+  });
+
+  it('and also where datagrams are lost', async () => {
+    await network.lose(2);
+    expect(await problems(lossProofClients, 16_384, 3, singlePort)).toEqual([]);
+    await network.lose(0);
+  });
+
+  it('a server with a port for each transfer does not', async () => {
+    const [problem] = await problems(['curl'], 1000, 1, manyPorts);
+    expect(problem).toContain('curl ended with 28 and');
   });
 });

@@ -160,7 +160,7 @@ describe('loss', () => {
       [20, timeout],
     ]);
     expect(steps.slice(2).map(blocks)).toEqual([[5, 6], [], [3, 4, 5, 6]]);
-    expect(steps.slice(2).map((step) => step.timer)).toEqual([10, 9, 100]);
+    expect(steps.slice(2).map((step) => step.timer)).toEqual([10, 9, 50]);
     expect(last(steps).state).toMatchObject({ retransmissions: 4, tries: 0 });
   });
 
@@ -265,10 +265,10 @@ describe('loss', () => {
         [900, ack(1)],
       ]),
     );
-    for (let block = 2; block <= 6; block++) {
+    for (let block = 2; block <= 8; block++) {
       step = stepTransfer(step.state, ack(block), 900 + block);
     }
-    expect(step.timer).toBe(100);
+    expect(step.timer).toBe(50);
   });
 
   it('keeps a longer time-out after loss until a block is measured, but not for ever longer', () => {
@@ -281,7 +281,7 @@ describe('loss', () => {
       [702, ack(2)],
       [703, ack(3)],
     ]);
-    expect(steps.map((step) => step.timer)).toEqual([1000, 100, 200, 400, 800, 400, 100]);
+    expect(steps.map((step) => step.timer)).toEqual([1000, 50, 100, 200, 400, 200, 50]);
   });
 });
 
