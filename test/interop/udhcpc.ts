@@ -1,5 +1,6 @@
 import { chmod, mkdtemp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { FollowedProgram } from './followed-program.ts';
 import type { Namespace } from './namespace.ts';
 
 /** What udhcpc hands to its script, by its names for it. */
@@ -21,10 +22,7 @@ export async function runUdhcpc(
   folder: string,
   args: readonly string[] = [],
 ): Promise<ToldByDhcp> {
-  const own = await mkdtemp(join(folder, 'udhcpc-'));
-  const file = join(own, 'script');
-  await writeFile(file, script);
-  await chmod(file, 0o755);
+  const file = await writeScript(folder);
   const { stdout } = await host.run(
     'busybox',
     ['udhcpc', '-f', '-q', '-n', '-t', '5', '-T', '1', '-s', file, ...args],
@@ -35,4 +33,16 @@ export async function runUdhcpc(
     return found ? [[found[1], found[2]]] : [];
   });
   return Object.fromEntries(told) as ToldByDhcp;
+}
+
+/** Starts it, to keep its lease; it renews on SIGUSR1 and gives the address back when it is stopped. */
+export async function startUdhcpc(host: Namespace, folder: string): Promise<FollowedProgram> {
+  return host.start('busybox', ['udhcpc', '-f', '-R', '-s', await writeScript(folder)]);
+}
+
+async function writeScript(folder: string): Promise<string> {
+  const file = join(await mkdtemp(join(folder, 'udhcpc-')), 'script');
+  await writeFile(file, script);
+  await chmod(file, 0o755);
+  return file;
 }
