@@ -32,6 +32,9 @@ const report = z.discriminatedUnion('stage', [
   z.object({ stage: z.literal('hardware'), uptime, hardware }),
 ]);
 
+/** Things wrong that are told: a body of 64 KiB can hold thousands. */
+const mostIssues = 5;
+
 /** A node's report, or one line of what is wrong with it. */
 export function parseReport(
   body: unknown,
@@ -39,6 +42,7 @@ export function parseReport(
   const parsed = report.safeParse(body);
   if (parsed.success) return { ok: true, report: parsed.data };
   const why = parsed.error.issues
+    .slice(0, mostIssues)
     .map((issue) => `${issue.path.join('.') || 'body'}: ${issue.message}`)
     .join('; ');
   return { ok: false, why };

@@ -43,7 +43,7 @@ export type DhcpOptions = ReadonlyMap<number, Uint8Array>;
 export function parseOptions(
   areas: readonly Uint8Array[],
 ): { readonly ok: true; readonly options: DhcpOptions } | { readonly ok: false; reason: string } {
-  const options = new Map<number, Uint8Array>();
+  const parts = new Map<number, Uint8Array[]>();
   for (const area of areas) {
     let at = 0;
     while (at < area.length) {
@@ -60,10 +60,17 @@ export function parseOptions(
           reason: `option ${code} claims ${length} bytes where ${value.length} are left`,
         };
       }
-      const before = options.get(code);
-      options.set(code, before ? Buffer.concat([before, value]) : value);
+      const before = parts.get(code);
+      if (before) before.push(value);
+      else parts.set(code, [value]);
       at += 1 + length;
     }
+  }
+  const options = new Map<number, Uint8Array>();
+  for (const [code, values] of parts) {
+    // Joined once: a datagram can hold twenty thousand parts of one option.
+    const [only = new Uint8Array(), ...more] = values;
+    options.set(code, more.length === 0 ? only : Buffer.concat(values));
   }
   return { ok: true, options };
 }

@@ -73,6 +73,9 @@ const messageTypes: Readonly<Record<number, ClientMessage>> = {
   8: 'inform',
 };
 
+/** RFC 3046 §2.0: the option is one. It goes back whole, and leaves room for what a client needs. */
+const mostRelayBytes = 255;
+
 /** Who sent this message; refuses what no Ethernet DHCP client sends. */
 export function identifyClient(packet: DhcpPacket): IdentifiedClient {
   const { options } = packet;
@@ -89,7 +92,15 @@ export function identifyClient(packet: DhcpPacket): IdentifiedClient {
   const type = options.get(dhcpOption.messageType);
   const messageType = type?.length === 1 ? messageTypes[type[0] ?? 0] : undefined;
   if (!type) return refusal('it is BOOTP without DHCP');
-  if (!messageType) return refusal(`message type ${type.join(' ')} is not a client's`);
+  if (!messageType) {
+    const said =
+      type.length === 1 ? `message type ${type[0]}` : `a message type of ${type.length} bytes`;
+    return refusal(`${said} is not a client's`);
+  }
+  const relayed = options.get(dhcpOption.relayAgent)?.length ?? 0;
+  if (relayed > mostRelayBytes) {
+    return refusal(`its relay put ${relayed} bytes into option 82, where ${mostRelayBytes} fit`);
+  }
 
   const vendorClass = readText(options.get(dhcpOption.vendorClass)) ?? '';
   const ipxe = readIpxe(options.get(dhcpOption.ipxe));
