@@ -93,9 +93,8 @@ export function identifyClient(packet: DhcpPacket): IdentifiedClient {
   const messageType = type?.length === 1 ? messageTypes[type[0] ?? 0] : undefined;
   if (!type) return refusal('it is BOOTP without DHCP');
   if (!messageType) {
-    const said =
-      type.length === 1 ? `message type ${type[0]}` : `a message type of ${type.length} bytes`;
-    return refusal(`${said} is not a client's`);
+    const said = `${type.subarray(0, 4).join(' ')}${type.length > 4 ? ' …' : ''}`;
+    return refusal(`message type ${said} is not a client's`);
   }
   const relayed = options.get(dhcpOption.relayAgent)?.length ?? 0;
   if (relayed > mostRelayBytes) {
