@@ -6,6 +6,7 @@ import { commands } from './cli/commands.ts';
 import { systemFailure } from './cli/system-failure.ts';
 import { readVersion } from './cli/version.ts';
 import { AppError } from './errors.ts';
+import { parseListenFds } from './system/inherited-sockets.ts';
 
 /** `/var/lib/rolecall` for root, the XDG state folder for users. */
 function defaultState(): string {
@@ -29,6 +30,7 @@ const program = new Command('rolecall')
   .configureHelp({ showGlobalOptions: true })
   .exitOverride();
 
+const listenFds = parseListenFds(process.env, process.pid);
 const globals = (): GlobalOptions => {
   const options = program.opts<{ site: string; state: string; json?: boolean }>();
   return {
@@ -36,6 +38,7 @@ const globals = (): GlobalOptions => {
     state: resolve(options.state),
     json: options.json ?? false,
     supervised: process.env.NOTIFY_SOCKET !== undefined,
+    ...(listenFds ? { listenFds } : {}),
   };
 };
 

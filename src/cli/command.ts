@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { ListenFds } from '../system/inherited-sockets.ts';
 
 /** Options that stand before the noun, the same for every command. */
 export interface GlobalOptions {
@@ -9,6 +10,8 @@ export interface GlobalOptions {
   readonly json: boolean;
   /** Whether systemd waits to be told that the service is there. */
   readonly supervised: boolean;
+  /** Sockets that this process was started with. */
+  readonly listenFds?: ListenFds;
 }
 
 /** Every file of this folder exports one of these: it adds its noun to the program. */

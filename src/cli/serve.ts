@@ -1,5 +1,8 @@
 import { AppError } from '../errors.ts';
+import { withBroadcastSockets } from '../server/open-broadcast-sockets.ts';
 import { startServer } from '../server/start-server.ts';
+import { loadSite } from '../site/load-site.ts';
+import { inheritedSockets } from '../system/inherited-sockets.ts';
 import { runProgram } from '../system/run-program.ts';
 import { type RegisterCommand, say } from './command.ts';
 import { readVersion } from './version.ts';
@@ -12,12 +15,14 @@ export const register: RegisterCommand = (program, globals) => {
     .option('--admin <address:port>', 'where console, API and metrics listen', '127.0.0.1:8470')
     .option('--no-admin', 'only the unix socket in the state folder')
     .action(async (options: { admin: string | false }) => {
-      const { site, state, supervised } = globals();
+      const { site, state, supervised, listenFds } = globals();
+      if (!listenFds) await restartWithSockets(site);
       const server = await startServer({
         siteDir: site,
         stateDir: state,
         version: readVersion(),
         log: say,
+        ...(listenFds ? { broadcasts: inheritedSockets(listenFds, 67) } : {}),
         ...(options.admin === false ? {} : { admin: parseListen(options.admin) }),
       });
       const serves = `serves site ${server.site}: ${server.listens.join(' · ')}`;
@@ -32,6 +37,14 @@ export const register: RegisterCommand = (program, globals) => {
       await server.stop();
     });
 };
+
+/** Becomes this same program with its sockets open; returns where no site says which those are. */
+async function restartWithSockets(dir: string): Promise<void> {
+  const site = await loadSite(dir);
+  const self = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
+  const command = site.ok ? await withBroadcastSockets(site.value, 67, self) : undefined;
+  if (command) process.execve?.(command[0] ?? '', command, process.env);
+}
 
 function parseListen(text: string): { host: string; port: number } {
   // An IPv6 address stands in brackets (RFC 3986 §3.2.2).

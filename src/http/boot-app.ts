@@ -55,7 +55,7 @@ export function createBootApp(service: BootService, options: BootOptions = {}): 
 
   app.get(loaderUrl(autoexecName), (request, response) => {
     response.setHeader('Cache-Control', 'no-store');
-    response.type('text/plain').send(service.autoexec(clientAddress(request)));
+    response.type('text/plain').send(service.autoexec(clientAddress(request), serverUrl(request)));
   });
 
   app.get(loaderUrl(':file'), async (request, response) => {
@@ -67,9 +67,9 @@ export function createBootApp(service: BootService, options: BootOptions = {}): 
 
   app.get(
     grubStartNames.map((name) => `/${name}`),
-    (_request, response) => {
+    (request, response) => {
       response.setHeader('Cache-Control', 'no-store');
-      response.type('text/plain').send(service.grubStart());
+      response.type('text/plain').send(service.grubStart(serverUrl(request)));
     },
   );
 
@@ -78,7 +78,7 @@ export function createBootApp(service: BootService, options: BootOptions = {}): 
     if (request.method === 'HEAD') return plain(response, 405, 'GET begins a boot', 'GET');
     const query = readScriptQuery(request);
     if (!query) return plain(response, 400, 'mac= is missing or is no MAC address');
-    const answer = await service.script(query, clientAddress(request));
+    const answer = await service.script(query, clientAddress(request), serverUrl(request));
     response.locals.refused = answer.refused;
     response.status(answer.status).type('text/plain');
     response.setHeader('Cache-Control', 'no-store');
@@ -184,9 +184,19 @@ function readScriptQuery(request: Request): ScriptQuery | undefined {
   };
 }
 
+/** `http://10.77.0.1`, with a port where it is not 80: the address at which this client asked, which it can reach. */
+function serverUrl({ socket }: Request): string {
+  const address = plainAddress(socket.localAddress);
+  return `http://${address}${socket.localPort === 80 ? '' : `:${socket.localPort}`}`;
+}
+
 /** The client's address; IPv4 as a dotted quad also where the socket is a dual-stack one. */
 function clientAddress(request: Request): string {
-  return (request.socket.remoteAddress ?? '').replace(/^::ffff:/, '');
+  return plainAddress(request.socket.remoteAddress);
+}
+
+function plainAddress(address = ''): string {
+  return address.replace(/^::ffff:/, '');
 }
 
 function printable(text: string): string {

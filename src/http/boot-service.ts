@@ -54,14 +54,18 @@ export interface Sent {
 export interface BootService {
   /** The loader of that file name; undefined where there is none. */
   loader(fileName: string): Promise<ServedFile | undefined>;
-  /** What our loader, started by HTTP Boot, does first; `from` is the address that it asks from. */
-  autoexec(from: string): string;
+  /**
+   * What our loader, started by HTTP Boot, does first; `from` is the address that it asks from, `server` the
+   * URL of the one that it asks, such as `http://10.77.0.1`.
+   */
+  autoexec(from: string, server: string): string;
   /** What GRUB does first, whoever it boots. */
-  grubStart(): string;
-  /** The boot script for a machine; its boot is on disk when this resolves. */
+  grubStart(server: string): string;
+  /** The boot script for a machine, which goes on at `server`; its boot is on disk when this resolves. */
   script(
     query: ScriptQuery,
     from: string,
+    server: string,
   ): Promise<{ readonly status: number; readonly body: string; readonly refused?: string }>;
   /** A blob of the image store. */
   blob(digest: Digest): Promise<ServedFile | undefined>;

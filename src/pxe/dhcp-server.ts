@@ -1,17 +1,17 @@
-import { createSocket, type Socket } from 'node:dgram';
-import { once } from 'node:events';
-import { identifyMachine } from '../boot/identify-machine.ts';
+import type { Socket } from 'node:dgram';
+import { identifyMachine, type Machine } from '../boot/identify-machine.ts';
 import { AppError } from '../errors.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
 import type { MacAddress } from '../net/mac.ts';
 import type { Site } from '../site/site.ts';
 import type { Event, EventBody } from '../state/event.ts';
 import type { LeaseStore } from '../state/leases.ts';
-import { lowPortHint } from '../system/low-ports.ts';
 import type { DhcpDecision, DhcpFacts, LeaseChange } from './dhcp-decision.ts';
 import { packDhcpPacket, parseDhcpPacket } from './dhcp-packet.ts';
 import { decideDhcpReply } from './dhcp-reply.ts';
+import { adoptDhcpSocket, bindDhcpSocket, closeSocket, type DhcpSegment } from './dhcp-sockets.ts';
 import { createFirmwareSightings } from './firmware-sightings.ts';
+import { createGroupCommit } from './group-commit.ts';
 import { createHeldAddresses } from './held-addresses.ts';
 import { clientIdentity, type DhcpClient, identifyClient } from './identify-client.ts';
 import { createPoolIndex } from './pool-index.ts';
@@ -20,10 +20,8 @@ import { bootServerPort, type Destination, type DhcpPorts } from './reply-destin
 import type { WirePacket } from './wire-packet.ts';
 
 export interface DhcpServerInput {
-  /** The boot server's own address on the boot network; it names the network of site.yaml. */
-  readonly serverAddress: Ipv4;
-  /** `http://10.77.0.1`, with a port where it is not 80. */
-  readonly httpServer: string;
+  /** Where it answers; more than one only with a socket for each one's broadcasts. */
+  readonly segments: readonly DhcpSegment[];
   /** Asked for every message, so that a reloaded site counts from the next message on. */
   readonly current: () => { readonly site: Site };
   readonly leases: LeaseStore;
@@ -44,61 +42,62 @@ export interface DhcpServerInput {
 }
 
 export interface DhcpServer {
+  /** Those of the first segment. */
   readonly ports: DhcpPorts;
   stop(): Promise<void>;
 }
 
+/** A socket with the segments whose machines it hears. */
+interface Ear {
+  readonly socket: Socket;
+  readonly port: number;
+  readonly asksBootServer: boolean;
+  readonly hears: readonly Mouth[];
+}
+
+/** A segment with the socket that answers there. */
+interface Mouth extends DhcpSegment {
+  readonly own: Socket;
+  readonly ports: DhcpPorts;
+}
+
 /**
- * Answers DHCP, as server or proxy, on the segment of `serverAddress`; resolves when it listens.
- * Fails with an AppError where the address or a port cannot be had, or no network of site.yaml has the address.
+ * Answers DHCP, as server or proxy, on every segment; resolves when it listens.
+ * Fails with an AppError where an address or a port cannot be had, or no network of site.yaml has the address.
  */
 export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServer> {
-  requireMode(input.current().site, input.serverAddress);
   const now = input.now ?? Date.now;
-  const asked = input.ports ?? { server: 67, client: 68 };
   const held = createHeldAddresses();
   const pools = createPoolIndex(input.leases, held);
   const firmware = createFirmwareSightings();
   const refusals = createRepeatedRefusals();
+  const commits = createGroupCommit(input.leases, input.log);
+  const ears = await openEars(input);
 
-  // Bound to the address, this socket gets unicast, and a limited broadcast that it sends leaves by that
-  // address's interface; bound to every address, the other gets the broadcasts of clients without one.
-  const own = await bind(input.serverAddress, asked.server);
-  const ports: DhcpPorts = { server: own.address().port, client: asked.client };
-  const everyone = await bind('0.0.0.0', ports.server).catch(async (error: unknown) => {
-    await close(own);
-    throw error;
-  });
-  // Where EDK2 asks after an offer without discovery control (PXE 2.1 §2.2.3).
-  const bootServer = await bind(input.serverAddress, bootServerPort(asked)).catch(
-    async (error: unknown) => {
-      await Promise.all([close(own), close(everyone)]);
-      throw error;
-    },
-  );
-  own.setBroadcast(true);
-
-  function decide(client: DhcpClient, bootServerAsker?: Destination): DhcpDecision {
+  function decide(ear: Ear, from: Destination, client: DhcpClient): [Mouth, DhcpDecision] {
     const { site } = input.current();
     const at = now();
     firmware.note(client, at);
     held.expire(at);
-    return decideDhcpReply(client, {
+    const who = input.identify?.(client) ?? {
+      machine: identifyMachine(site, clientIdentity(client)),
+    };
+    const mouth = chooseMouth(ear.hears, client, who.machine, site);
+    const decision = decideDhcpReply(client, {
       site,
-      ...(input.identify?.(client) ?? {
-        machine: identifyMachine(site, clientIdentity(client)),
-      }),
-      serverAddress: input.serverAddress,
-      httpServer: input.httpServer,
+      ...who,
+      serverAddress: mouth.serverAddress,
+      httpServer: mouth.httpServer,
       leases: input.leases,
       holds: held,
       pools,
       isOurLoader: firmware.isOurLoader(client.mac, input.loaderFetchedAt(client.mac), at),
-      ports,
-      ...(bootServerAsker === undefined ? {} : { bootServerAsker }),
+      ports: mouth.ports,
+      ...(ear.asksBootServer ? { bootServerAsker: from } : {}),
       now: at,
       ...(input.leaseSeconds === undefined ? {} : { leaseSeconds: input.leaseSeconds }),
     });
+    return [mouth, decision];
   }
 
   function apply(change: LeaseChange): void {
@@ -110,27 +109,26 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
         held.release(change.mac);
         break;
       case 'put':
-        input.leases.put(change.lease);
+        commits.put(change.lease);
         break;
       case 'delete':
-        input.leases.delete(change.mac);
+        commits.delete(change.mac);
         break;
     }
   }
 
   function show(
-    socket: Socket,
     direction: 'in' | 'out',
     { mac, via }: DhcpClient,
+    local: WirePacket['local'],
     remote: WirePacket['remote'],
     bytes: Uint8Array,
   ): void {
-    const local = { address: input.serverAddress, port: socket.address().port };
     const about = { at: now(), machine: mac, via, direction, local, remote };
     input.onPacket?.({ ...about, protocol: 'dhcp', summary: '', bytes });
   }
 
-  function receive(socket: Socket, bytes: Uint8Array, from: Destination): void {
+  function receive(ear: Ear, bytes: Uint8Array, from: Destination): void {
     const parsed = parseDhcpPacket(bytes);
     const identified = parsed.kind === 'packet' ? identifyClient(parsed.packet) : parsed;
     if (identified.kind === 'refusal') {
@@ -138,11 +136,23 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
       return;
     }
     const { client } = identified;
-    show(socket, 'in', client, from, bytes);
-    const asksBootServer = socket === bootServer;
-    const decision = decide(client, asksBootServer ? from : undefined);
+    const [mouth, decision] = decide(ear, from, client);
+    const local = { address: mouth.serverAddress, port: ear.port };
+    if (input.onPacket) show('in', client, local, from, bytes);
     for (const change of decision.changes) apply(change);
-    if (decision.kind === 'reply') send(asksBootServer ? bootServer : own, client, decision);
+    const answer = () => {
+      if (decision.kind === 'reply') {
+        send(ear.asksBootServer ? ear.socket : mouth.own, local, client, decision);
+      }
+      tell(client, decision);
+    };
+    // An offer promises nothing that a restart may not forget (RFC 2131 §3.1.2); it waits for no disk.
+    if (decision.changes.some((change) => change.kind === 'put' || change.kind === 'delete')) {
+      commits.whenWritten(answer);
+    } else answer();
+  }
+
+  function tell(client: DhcpClient, decision: DhcpDecision): void {
     if (!refusals.isNews(client.mac, decision, now())) return;
     if (decision.event) {
       input.onEvent({ machine: client.mac, node: decision.node, ...decision.event });
@@ -153,6 +163,7 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
 
   function send(
     socket: Socket,
+    local: WirePacket['local'],
     client: DhcpClient,
     { packet, maxBytes, to }: DhcpDecision & { kind: 'reply' },
   ): void {
@@ -160,69 +171,104 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
     socket.send(bytes, to.port, to.address, (error) => {
       if (error) input.log(`dhcp: ${client.mac}: no reply to ${to.address}: ${error.message}`);
     });
-    show(socket, 'out', client, to, bytes);
+    if (input.onPacket) show('out', client, local, to, bytes);
   }
 
-  for (const socket of [own, everyone, bootServer]) {
-    socket.on('message', (bytes, from) => {
-      // A lease that cannot be written is not acknowledged; the client asks again, and others are served.
+  for (const ear of ears) {
+    ear.socket.on('message', (bytes, from) => {
       try {
-        receive(socket, bytes, { address: from.address as Ipv4, port: from.port });
+        receive(ear, bytes, { address: from.address as Ipv4, port: from.port });
       } catch (error) {
         input.log(`dhcp: ${from.address}: ${error instanceof Error ? error.message : error}`);
       }
     });
-    socket.on('error', (error) => input.log(`dhcp: ${error.message}`));
+    ear.socket.on('error', (error) => input.log(`dhcp: ${error.message}`));
   }
+  const ports = ears[0]?.hears[0]?.ports ?? { server: 67, client: 68 };
   return {
-    ports: { ...ports, bootServer: bootServer.address().port },
+    ports,
     async stop() {
-      await Promise.all([close(own), close(everyone), close(bootServer)]);
+      commits.flush();
+      await Promise.all(ears.map((ear) => closeSocket(ear.socket)));
     },
   };
 }
 
-function requireMode(site: Site, serverAddress: Ipv4): void {
-  const network = [...site.networks.values()].find((n) => n.server === serverAddress);
-  if (!network) {
+/** For each segment the sockets of its own address, and one for each interface's broadcasts. */
+async function openEars({ segments, current, ports: wanted }: DhcpServerInput): Promise<Ear[]> {
+  const { site } = current();
+  for (const segment of segments) requireNetwork(site, segment.serverAddress);
+  if (segments.length > 1 && segments.some((segment) => segment.broadcasts === undefined)) {
     throw new AppError(
-      'dhcp-no-network',
-      `no network of site.yaml has the server ${serverAddress}`,
-      `say server: ${serverAddress} in the network that this machine boots`,
+      'dhcp-no-device-sockets',
+      'several networks are served, and nothing tells their broadcasts apart',
+      'start it with: rolecall serve, which opens a socket for each interface',
     );
   }
-}
-
-async function bind(address: string, port: number): Promise<Socket> {
-  const socket = createSocket({ type: 'udp4', reuseAddr: true });
-  try {
-    socket.bind({ address, port, exclusive: true });
-    await once(socket, 'listening');
+  const asked = wanted ?? { server: 67, client: 68 };
+  const opened: Socket[] = [];
+  const open = async (socket: Promise<Socket>): Promise<Socket> => {
+    opened.push(await socket);
     return socket;
+  };
+  try {
+    const ears: Ear[] = [];
+    const byFd = new Map<number | undefined, Mouth[]>();
+    for (const segment of segments) {
+      // Bound to the address, this socket gets unicast, and a limited broadcast that it sends leaves by that
+      // address's interface.
+      const own = await open(bindDhcpSocket(segment.serverAddress, asked.server));
+      own.setBroadcast(true);
+      // Where EDK2 asks after an offer without discovery control (PXE 2.1 §2.2.3).
+      const pxe = await open(bindDhcpSocket(segment.serverAddress, bootServerPort(asked)));
+      const server = own.address().port;
+      const bootServer = pxe.address().port;
+      const mouth: Mouth = { ...segment, own, ports: { ...asked, server, bootServer } };
+      ears.push({ socket: own, port: server, asksBootServer: false, hears: [mouth] });
+      ears.push({ socket: pxe, port: bootServer, asksBootServer: true, hears: [mouth] });
+      byFd.set(segment.broadcasts, [...(byFd.get(segment.broadcasts) ?? []), mouth]);
+    }
+    // Clients without an address broadcast: these sockets are bound to every address.
+    for (const [fd, hears] of byFd) {
+      const port = hears[0]?.ports.server ?? asked.server;
+      const socket = await open(
+        fd === undefined ? bindDhcpSocket('0.0.0.0', port) : adoptDhcpSocket(fd),
+      );
+      ears.push({ socket, port, asksBootServer: false, hears });
+    }
+    return ears;
   } catch (error) {
-    socket.close();
-    throw bindFailed(address, port, error);
+    await Promise.all(opened.map(closeSocket));
+    throw error;
   }
 }
 
-const bindHints: Readonly<Record<string, string>> = {
-  EACCES: lowPortHint,
-  EADDRINUSE: 'another DHCP server runs on this machine; find it with: ss -ulnp sport = 67',
-  EADDRNOTAVAIL: 'give the address to the interface on the boot segment, then start again',
-};
-
-function bindFailed(address: string, port: number, error: unknown): AppError {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  return new AppError(
-    'dhcp-bind',
-    `DHCP cannot listen on ${address} port ${port}: ${error instanceof Error ? error.message : error}`,
-    bindHints[code] ?? '',
-    { cause: error },
-  );
+/**
+ * Which of the networks on one interface a client means: the one whose server it chose, the one to which
+ * its role file connects this card, else the first.
+ */
+function chooseMouth(
+  mouths: readonly Mouth[],
+  client: DhcpClient,
+  machine: Machine,
+  site: Site,
+): Mouth {
+  const [first, ...others] = mouths;
+  if (!first) throw new Error('a socket that hears no segment');
+  if (others.length === 0) return first;
+  const chosen = mouths.find((mouth) => mouth.serverAddress === client.serverId);
+  if (chosen) return chosen;
+  const links = machine.kind === 'node' ? machine.node.links : [];
+  const link = links.find(({ macs }) => macs.includes(client.mac)) ?? links[0];
+  const server = link && site.networks.get(link.network)?.server;
+  return mouths.find((mouth) => mouth.serverAddress === server) ?? first;
 }
 
-async function close(socket: Socket): Promise<void> {
-  await new Promise<void>((done) => {
-    socket.close(() => done());
-  });
+function requireNetwork(site: Site, serverAddress: Ipv4): void {
+  if ([...site.networks.values()].some((n) => n.server === serverAddress)) return;
+  throw new AppError(
+    'dhcp-no-network',
+    `no network of site.yaml has the server ${serverAddress}`,
+    `say server: ${serverAddress} in the network that this machine boots`,
+  );
 }

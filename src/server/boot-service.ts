@@ -29,8 +29,6 @@ export interface BootServiceParts {
   readonly journal: Journal;
   /** The generation in use; another one from one call to the next. */
   readonly generation: () => Generation;
-  /** `http://10.77.0.1`, with a port where it is not 80. */
-  readonly serverUrl: string;
   /** Which machine has this address, by DHCP. */
   readonly machineAt: (address: string) => MacAddress | undefined;
   /** Told of each loader that went out over HTTP. */
@@ -44,7 +42,7 @@ export function createBootService(parts: BootServiceParts): BootService {
   /** The spares that were told to reboot: from which boot, and by which state of the site. */
   const rebooted = new Map<MacAddress, { readonly bootId: string; readonly generation: number }>();
 
-  async function script(query: ScriptQuery, from: string) {
+  async function script(query: ScriptQuery, from: string, server: string) {
     const isGrub = query.loader === 'grub';
     const leased = state.leases.of(query.mac)?.address;
     const { site } = generation().fleet;
@@ -59,7 +57,7 @@ export function createBootService(parts: BootServiceParts): BootService {
         status: 200,
         body: isGrub
           ? renderGrubRefusal(reason)
-          : renderRefusalScript(reason, scriptUrl(parts.serverUrl, query.mac)),
+          : renderRefusalScript(reason, scriptUrl(server, query.mac)),
         refused: reason,
       };
     };
@@ -75,7 +73,7 @@ export function createBootService(parts: BootServiceParts): BootService {
       bootId: query.preview ? '0'.repeat(32) : randomBytes(16).toString('hex'),
       token: query.preview ? '0'.repeat(64) : randomBytes(32).toString('hex'),
       mac: query.mac,
-      server: parts.serverUrl,
+      server,
       ...(plan.address ? { address: plan.address } : {}),
     };
     const body = isGrub ? renderGrubConfig(set, boot) : renderBootScript(set, boot);
@@ -123,13 +121,13 @@ export function createBootService(parts: BootServiceParts): BootService {
       const blob = generation().loaders[fileName];
       return blob && servedFile(images.blobPath(blob.digest));
     },
-    grubStart: () => renderGrubStart(parts.serverUrl),
-    autoexec(from) {
+    grubStart: (server) => renderGrubStart(server),
+    autoexec(from, server) {
       const mac = parts.machineAt(from);
       const plan = mac && planBoot(generation().fleet.site, { mac }, from as Ipv4);
       const address = plan?.kind === 'boot' ? plan.address : undefined;
       return mac && address?.address === from
-        ? renderAutoexec({ mac, address, script: scriptUrl(parts.serverUrl, mac) })
+        ? renderAutoexec({ mac, address, script: scriptUrl(server, mac) })
         : renderAutoexec();
     },
     blob: (digest) => servedFile(images.blobPath(digest)),

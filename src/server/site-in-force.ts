@@ -1,17 +1,21 @@
 import type { Result } from '../errors.ts';
 import type { SiteProblem } from '../http/admin-service.ts';
-import type { Ipv4 } from '../net/ipv4.ts';
 import { count, renderProblems } from '../render-problems.ts';
 import type { Fleet } from '../roles/fleet.ts';
+import type { Site } from '../site/site.ts';
 import { type Generation, isSameGeneration, refusals } from './generation.ts';
 import type { Journal } from './journal.ts';
 import { roleChanges } from './role-changes.ts';
-import { checkHost, missingLoaders, problemOf, servedNetworks } from './start-checks.ts';
+import {
+  answersDhcp,
+  checkHost,
+  missingLoaders,
+  problemOf,
+  servedNetworks,
+} from './start-checks.ts';
 
 export interface SiteInForceParts {
   readonly first: Generation;
-  /** The address at which the server listens; a site that names another one waits for a restart. */
-  readonly address: Ipv4;
   readonly prepare: (fleet: Fleet, number: number) => Promise<Generation>;
   readonly journal: Journal;
   readonly log: (line: string) => void;
@@ -30,6 +34,14 @@ export interface SiteInForce {
   subscribe(listener: () => void): () => void;
 }
 
+/** The addresses of the server in the site, and at which of them it answers no DHCP: what is opened at the start. */
+function listensAt(site: Site): string {
+  return servedNetworks(site)
+    .map((network) => `${network.server}${answersDhcp(network) ? '' : ' (no DHCP)'}`)
+    .sort()
+    .join(', ');
+}
+
 /** Starts with a generation whose checks have passed. */
 export function createSiteInForce(parts: SiteInForceParts): SiteInForce {
   const { journal, log } = parts;
@@ -43,13 +55,14 @@ export function createSiteInForce(parts: SiteInForceParts): SiteInForce {
       return { message, problems: reading.problems };
     }
     const { site } = reading.value;
-    if (servedNetworks(site)[0]?.server !== parts.address) {
+    const listens = listensAt(parts.first.fleet.site);
+    if (listensAt(site) !== listens) {
       const restart = problemOf(
-        `the server listens at ${parts.address} until it is started again`,
+        `the server listens at ${listens} until it is started again`,
         'systemctl restart rolecall',
       );
       return {
-        message: 'site.yaml gives the server another address; the last good site is served',
+        message: 'site.yaml gives the server other addresses; the last good site is served',
         problems: [...(await checkHost(site)), restart],
       };
     }

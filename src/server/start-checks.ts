@@ -2,6 +2,7 @@ import { nodeArchitecture } from '../boot/node-architecture.ts';
 import type { Problem } from '../errors.ts';
 import type { ImageStore } from '../images/image-store.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
+import type { DhcpSegment } from '../pxe/dhcp-sockets.ts';
 import { neededLoaders } from '../pxe/loader-by-client.ts';
 import type { Network, Site } from '../site/site.ts';
 import { hostAddresses } from '../system/host-addresses.ts';
@@ -12,16 +13,38 @@ export function problemOf(message: string, hint: string): Problem {
   return { file: '', line: 0, path: '', message, hint };
 }
 
-/** A network on which this server answers DHCP. */
+/** A network on which this server stands. */
 export interface ServedNetwork extends Network {
   readonly server: Ipv4;
 }
 
-/** The networks whose machines boot from here, with their addresses from this server or from another. */
+/** The networks on which this server stands; those behind a relay are served on one of these. */
 export function servedNetworks(site: Site): readonly ServedNetwork[] {
   return [...site.networks.values()].filter(
-    (network): network is ServedNetwork => network.server !== undefined && network.dhcp !== 'off',
+    (network): network is ServedNetwork => network.server !== undefined,
   );
+}
+
+/** Whether DHCP is answered there, with addresses or beside another server; else there are TFTP and HTTP. */
+export function answersDhcp(network: Network): boolean {
+  return network.dhcp !== 'off';
+}
+
+/** The ends of the DHCP server, each with the socket of its interface, where there is one. */
+export async function segmentsOf(
+  served: readonly ServedNetwork[],
+  urlOf: (address: Ipv4) => string,
+  sockets: ReadonlyMap<string, number> = new Map(),
+): Promise<readonly DhcpSegment[]> {
+  const own = await hostAddresses();
+  return served.filter(answersDhcp).map(({ server }) => {
+    const broadcasts = sockets.get(own.get(server) ?? '');
+    return {
+      serverAddress: server,
+      httpServer: urlOf(server),
+      ...(broadcasts === undefined ? {} : { broadcasts }),
+    };
+  });
 }
 
 /** What this machine lacks to serve the site; every problem at once. */
@@ -39,16 +62,8 @@ export async function checkHost(site: Site): Promise<readonly Problem[]> {
   if (served.length === 0) {
     problems.push(
       problemOf(
-        'no network of site.yaml has a server: and dhcp: server or proxy, so no machine could boot',
+        'no network of site.yaml has a server:, so no machine could boot',
         "give the boot network server: <this machine's address>",
-      ),
-    );
-  }
-  if (served.length > 1) {
-    problems.push(
-      problemOf(
-        `networks ${served.map((n) => n.name).join(', ')}: this version answers DHCP on one network only`,
-        'say dhcp: off for the others',
       ),
     );
   }

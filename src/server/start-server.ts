@@ -5,6 +5,7 @@ import { createBootApp } from '../http/boot-app.ts';
 import { createMetrics } from '../http/metrics.ts';
 import { startHttp } from '../http/start-http.ts';
 import { openImageStore } from '../images/image-store.ts';
+import type { Ipv4 } from '../net/ipv4.ts';
 import { startDhcpServer } from '../pxe/dhcp-server.ts';
 import { bootServerPort, type DhcpPorts } from '../pxe/reply-destination.ts';
 import { startTftpServer } from '../pxe/tftp-server.ts';
@@ -22,7 +23,15 @@ import { openJournal } from './journal.ts';
 import { createLoaderSightings } from './loader-sightings.ts';
 import { renderEvent } from './render-event.ts';
 import { createSiteInForce } from './site-in-force.ts';
-import { checkHost, checkImages, problemOf, servedNetworks } from './start-checks.ts';
+import {
+  answersDhcp,
+  checkHost,
+  checkImages,
+  problemOf,
+  type ServedNetwork,
+  segmentsOf,
+  servedNetworks,
+} from './start-checks.ts';
 import { startPruning } from './start-pruning.ts';
 import { createLoaders } from './tftp-content.ts';
 import { startBootWatch } from './watch-boots.ts';
@@ -33,6 +42,11 @@ export interface ServerOptions {
   readonly version: string;
   /** Where console, API and metrics listen besides the unix socket in the state folder. */
   readonly admin?: { readonly host: string; readonly port: number };
+  /**
+   * A socket for the broadcasts of each interface, by its name. Without them one network is served at most,
+   * and it hears the broadcasts of every interface.
+   */
+  readonly broadcasts?: ReadonlyMap<string, number>;
   /** 80, 69, 67 and 68 where left out. */
   readonly ports?: {
     readonly http?: number;
@@ -66,15 +80,14 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       prepareGeneration({ number, fleet, images, overlays: state.overlays });
     const first = await prepare(loaded.value, 1);
     const hostProblems = await checkHost(loaded.value.site);
-    const network = servedNetworks(loaded.value.site)[0];
-    const address = network?.server;
+    const served = servedNetworks(loaded.value.site);
     const problems = [
       ...hostProblems,
       ...(await checkImages(first, images)),
       // An address that this machine does not have is already said.
-      ...(hostProblems.length === 0 && address ? await checkPorts(placesOf(address, options)) : []),
+      ...(hostProblems.length === 0 ? await checkPorts(placesOf(served, options)) : []),
     ];
-    if (problems.length > 0 || !address) {
+    if (problems.length > 0) {
       throw cannotStart('the boot server cannot start', problems, 'cannot-start');
     }
     for (const refusal of refusals(first)) log(`site: ${refusal}`);
@@ -84,7 +97,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const bootWatch = startBootWatch({ boots: state.boots, journal, now: Date.now });
     stops.push(() => bootWatch.stop());
     const loaders = createLoaderSightings(journal, Date.now, log);
-    const site = createSiteInForce({ first, address, prepare, journal, log });
+    const site = createSiteInForce({ first, prepare, journal, log });
     const { generation } = site;
     const adminService = createAdminService({
       ...{ state, journal, site, version: options.version, trace: bootWatch.trace },
@@ -92,32 +105,31 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const metrics = createMetrics(adminService);
 
     const httpPort = options.ports?.http ?? 80;
-    const serverUrl = `http://${address}${httpPort === 80 ? '' : `:${httpPort}`}`;
+    const urlOf = (address: Ipv4) => `http://${address}${httpPort === 80 ? '' : `:${httpPort}`}`;
     const boot = createBootService({
-      ...{ stateDir, state, images, journal, generation, serverUrl, now: Date.now },
+      ...{ stateDir, state, images, journal, generation, now: Date.now },
       machineAt: loaders.machineAt,
       loaderSent: loaders.noteHttp,
     });
-    const http = await startHttp(createBootApp(boot, { metrics, onPacket: bootWatch.note }), {
-      host: address,
-      port: httpPort,
-    });
-    stops.push(() => http.stop());
-
+    const bootApp = createBootApp(boot, { metrics, onPacket: bootWatch.note });
     const openLoader = createLoaders(images);
-    const tftp = await startTftpServer({
-      address,
-      port: options.ports?.tftp ?? 69,
-      open: (name) => openLoader(name, serverUrl, generation().loaders),
-      singlePort: network?.tftp === 'single-port',
-      onEvent: loaders.noteTftp,
-      onPacket: bootWatch.note,
-    });
-    stops.push(() => tftp.stop());
+    for (const network of served) {
+      const address = network.server;
+      const http = await startHttp(bootApp, { host: address, port: httpPort });
+      stops.push(() => http.stop());
+      const tftp = await startTftpServer({
+        address,
+        port: options.ports?.tftp ?? 69,
+        open: (name) => openLoader(name, urlOf(address), generation().loaders),
+        singlePort: network.tftp === 'single-port',
+        onEvent: loaders.noteTftp,
+        onPacket: bootWatch.note,
+      });
+      stops.push(() => tftp.stop());
+    }
 
     const dhcp = await startDhcpServer({
-      serverAddress: address,
-      httpServer: serverUrl,
+      segments: await segmentsOf(served, urlOf, options.broadcasts),
       current: () => ({ site: generation().fleet.site }),
       leases: state.leases,
       loaderFetchedAt: loaders.fetchedAt,
@@ -157,10 +169,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     return {
       site: loaded.value.site.name,
       listens: [
-        `DHCP ${address}:${dhcp.ports.server}`,
-        `PXE ${address}:${dhcp.ports.bootServer}`,
-        `TFTP ${address}:${tftp.port}${network?.tftp === 'single-port' ? ' (all transfers)' : ''}`,
-        `HTTP ${serverUrl}`,
+        ...served.map((network) => describeNetwork(network, options)),
         console && options.admin
           ? `console http://${options.admin.host}:${console.port}/`
           : `API ${socketPath}`,
@@ -179,13 +188,31 @@ function unreadable(error: unknown): Result<Fleet> {
   return { ok: false, problems: [problemOf(message, '')] };
 }
 
-function placesOf(address: string, { ports, admin }: ServerOptions): readonly Listening[] {
+/** `boot 10.77.0.1 (DHCP, PXE, TFTP, HTTP)`, with the ports that are not the usual ones. */
+function describeNetwork(network: ServedNetwork, options: ServerOptions): string {
+  const usual = { DHCP: 67, PXE: 4011, TFTP: 69, HTTP: 80 } as Readonly<Record<string, number>>;
+  const parts = placesOf([network], { ...options, admin: undefined }).map(({ what, port }) =>
+    port === usual[what] ? what : `${what} ${port}`,
+  );
+  return `${network.name} ${network.server} (${parts.join(', ')})`;
+}
+
+function placesOf(
+  served: readonly ServedNetwork[],
+  { ports, admin }: Pick<ServerOptions, 'ports'> & { admin?: ServerOptions['admin'] | undefined },
+): readonly Listening[] {
   const dhcp = ports?.dhcp ?? { server: 67, client: 68 };
   return [
-    { what: 'DHCP', protocol: 'udp', address, port: dhcp.server },
-    { what: 'PXE', protocol: 'udp', address, port: bootServerPort(dhcp) },
-    { what: 'TFTP', protocol: 'udp', address, port: ports?.tftp ?? 69 },
-    { what: 'HTTP', protocol: 'tcp', address, port: ports?.http ?? 80 },
+    ...served.flatMap((network): Listening[] => [
+      ...(answersDhcp(network)
+        ? ([
+            { what: 'DHCP', protocol: 'udp', address: network.server, port: dhcp.server },
+            { what: 'PXE', protocol: 'udp', address: network.server, port: bootServerPort(dhcp) },
+          ] as const)
+        : []),
+      { what: 'TFTP', protocol: 'udp', address: network.server, port: ports?.tftp ?? 69 },
+      { what: 'HTTP', protocol: 'tcp', address: network.server, port: ports?.http ?? 80 },
+    ]),
     ...(admin
       ? [{ what: 'the console', protocol: 'tcp', address: admin.host, port: admin.port } as const]
       : []),

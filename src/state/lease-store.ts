@@ -1,7 +1,13 @@
 import type { Ipv4 } from '../net/ipv4.ts';
 import type { MacAddress } from '../net/mac.ts';
 import type { Database } from './database.ts';
-import { createLeaseTable, type LeaseStore } from './leases.ts';
+import {
+  createLeaseBatch,
+  createLeaseTable,
+  type Lease,
+  type LeaseBatch,
+  type LeaseStore,
+} from './leases.ts';
 
 /** Opens the leases of the database; reads come from memory, a write is on disk when it returns. */
 export function openLeaseStore(database: Database): LeaseStore {
@@ -14,28 +20,35 @@ export function openLeaseStore(database: Database): LeaseStore {
       boundAt: Number(row.bound_at),
     });
   }
-  const erase = (mac: MacAddress) => database.run('DELETE FROM leases WHERE mac = ?', mac);
-  return {
-    ...table,
-    put(lease) {
-      const other = table.at(lease.address);
-      database.transaction(() => {
-        if (other && other.mac !== lease.mac) erase(other.mac);
+  function write(changed: ReadonlyMap<MacAddress, Lease | undefined>): void {
+    database.transaction(() => {
+      for (const [mac, lease] of changed) {
+        if (!lease) {
+          database.run('DELETE FROM leases WHERE mac = ?', mac);
+          continue;
+        }
         database.run(
           `INSERT INTO leases (mac, address, expires, bound_at) VALUES (?, ?, ?, ?)
            ON CONFLICT (mac) DO UPDATE SET
              address = excluded.address, expires = excluded.expires, bound_at = excluded.bound_at`,
-          lease.mac,
+          mac,
           lease.address,
           lease.expires,
           lease.boundAt,
         );
-      });
-      table.put(lease);
-    },
-    delete(mac) {
-      erase(mac);
-      table.delete(mac);
-    },
+      }
+    });
+  }
+  const batch = () => createLeaseBatch(table, write);
+  const alone = (change: (only: LeaseBatch) => void) => {
+    const only = batch();
+    change(only);
+    only.commit();
+  };
+  return {
+    ...table,
+    batch,
+    put: (lease) => alone((only) => only.put(lease)),
+    delete: (mac) => alone((only) => only.delete(mac)),
   };
 }

@@ -27,7 +27,15 @@ export interface LeaseTable extends LeaseView {
 }
 
 /** Where leases outlive the server: a change is on disk when it returns (RFC 2131 §3.1.4 wants it before the acknowledgement). */
-export interface LeaseStore extends LeaseTable {}
+export interface LeaseStore extends LeaseTable {
+  /** Changes that are seen at once and go to disk together. */
+  batch(): LeaseBatch;
+}
+
+export interface LeaseBatch extends Pick<LeaseTable, 'put' | 'delete'> {
+  /** All of them are on disk when it returns; where it throws none is, and none is seen any more. */
+  commit(): void;
+}
 
 /** An empty table. */
 export function createLeaseTable(): LeaseTable {
@@ -62,5 +70,41 @@ export function createLeaseTable(): LeaseTable {
       for (const changed of watchers) changed(lease.address);
     },
     watch: (changed) => void watchers.push(changed),
+  };
+}
+
+/**
+ * Changes of `table` that `write` puts on disk together: it is given each machine that they concern,
+ * with its lease now. Where it throws they are taken back.
+ */
+export function createLeaseBatch(
+  table: LeaseTable,
+  write: (changed: ReadonlyMap<MacAddress, Lease | undefined>) => void,
+): LeaseBatch {
+  const before = new Map<MacAddress, Lease | undefined>();
+  const remember = (mac: MacAddress | undefined) => {
+    if (mac !== undefined && !before.has(mac)) before.set(mac, table.of(mac));
+  };
+  return {
+    put(lease) {
+      remember(lease.mac);
+      remember(table.at(lease.address)?.mac);
+      table.put(lease);
+    },
+    delete(mac) {
+      remember(mac);
+      table.delete(mac);
+    },
+    commit() {
+      try {
+        write(new Map([...before.keys()].map((mac) => [mac, table.of(mac)])));
+      } catch (error) {
+        for (const mac of before.keys()) table.delete(mac);
+        for (const lease of before.values()) if (lease) table.put(lease);
+        throw error;
+      } finally {
+        before.clear();
+      }
+    },
   };
 }

@@ -21,8 +21,7 @@ if (!rack2) throw new Error('the test itself is wrong');
 const wide = { first: ip('10.78.0.100'), last: ip('10.78.0.249') };
 const site = { ...aSite, networks: new Map(aSite.networks).set('rack2', { ...rack2, pool: wide }) };
 const server = await startDhcpServer({
-  serverAddress,
-  httpServer: `http://${serverAddress}`,
+  segments: [{ serverAddress, httpServer: `http://${serverAddress}` }],
   current: () => ({ site }),
   leases: state.leases,
   loaderFetchedAt: () => undefined,

@@ -5,7 +5,7 @@ import { parseCidr } from '../../../src/net/ipv4.ts';
 import { packDhcpPacket, parseDhcpPacket } from '../../../src/pxe/dhcp-packet.ts';
 import { type DhcpServerInput, startDhcpServer } from '../../../src/pxe/dhcp-server.ts';
 import type { Network } from '../../../src/site/site.ts';
-import { createLeaseTable, type Lease, type LeaseStore } from '../../../src/state/leases.ts';
+import { memoryLeases } from '../../memory-leases.ts';
 import { aDhcpSite, ip } from './a-dhcp-site.ts';
 import { message, type Said, speaker } from './messages.ts';
 
@@ -23,25 +23,15 @@ afterEach(async () => {
   for (const stop of running.splice(0).reverse()) await stop();
 });
 
-function memoryStore(put?: (lease: Lease) => void): LeaseStore {
-  const table = createLeaseTable();
-  return {
-    ...table,
-    put(lease) {
-      put?.(lease);
-      table.put(lease);
-    },
-  };
-}
-
 async function start(change: Partial<DhcpServerInput> = {}) {
   const seen: string[] = [];
   const site = aDhcpSite({ boot: loopback });
   const server = await startDhcpServer({
-    serverAddress: ip('127.0.0.1'),
-    httpServer: 'http://127.0.0.1',
+    segments: [{ serverAddress: ip('127.0.0.1'), httpServer: 'http://127.0.0.1' }],
     current: () => ({ site }),
-    leases: memoryStore((lease) => seen.push(`lease ${lease.address}`)),
+    leases: memoryLeases((leases) => {
+      for (const lease of leases) seen.push(`lease ${lease.address}`);
+    }),
     loaderFetchedAt: () => undefined,
     onEvent: (event) => seen.push(`${event.kind} ${event.node}`),
     log: (line) => seen.push(line),
@@ -98,7 +88,7 @@ describe('the server on its sockets', () => {
 
   it('acknowledges nothing that it could not write down', async () => {
     const { server, seen } = await start({
-      leases: memoryStore(() => {
+      leases: memoryLeases(() => {
         throw new Error('the disk is full');
       }),
     });
@@ -158,6 +148,43 @@ describe('the server on its sockets', () => {
   });
 });
 
+describe('acknowledgements of one turn of the loop', () => {
+  const asking = (n: number): Said => ({
+    mac: `52:54:00:00:02:0${n}`,
+    ...{ type: 'request', requested: `127.0.0.20${n}`, serverId: '127.0.0.1' },
+  });
+
+  it('share one write, and none leaves before it', async () => {
+    const writes: number[] = [];
+    const { server, seen } = await start({ leases: memoryLeases((l) => writes.push(l.length)) });
+    const client = await aRelay(server.ports.server);
+    const got = await Promise.all([0, 1, 2].map((n) => client.ask(asking(n))));
+    expect(got.map((p) => p.options.get(53)?.[0])).toEqual([5, 5, 5]);
+    expect(writes.reduce((sum, n) => sum + n)).toBe(3);
+    expect(writes.length).toBeLessThan(3);
+    expect(seen.filter((line) => line.startsWith('dhcp-acked'))).toHaveLength(3);
+  });
+
+  it('leave none of them where the disk refuses, and no address stays taken', async () => {
+    let full = true;
+    const leases = memoryLeases(() => {
+      if (full) throw new Error('the disk is full');
+    });
+    const { server, seen } = await start({ leases });
+    const client = await aRelay(server.ports.server);
+    const refused = [0, 1, 2].map((n) => client.ask(asking(n)));
+    expect((await Promise.allSettled(refused)).map((r) => r.status)).toEqual(
+      Array(3).fill('rejected'),
+    );
+    for (const n of [0, 1, 2]) expect(leases.at(ip(`127.0.0.20${n}`))).toBeUndefined();
+    expect(seen.join()).toContain('3 answers are not sent');
+    expect(seen.join()).not.toContain('dhcp-acked');
+    full = false;
+    const other = await client.ask({ ...asking(0), mac: '52:54:00:00:02:09' });
+    expect([other.options.get(53)?.[0], other.yiaddr]).toEqual([5, '127.0.0.200']);
+  });
+});
+
 describe('what keeps it from starting', () => {
   const refusal = async (change: Partial<DhcpServerInput>) => {
     const outcome: unknown = await start(change).catch((error: unknown) => error);
@@ -168,7 +195,10 @@ describe('what keeps it from starting', () => {
     const boot = { ...loopback, server: ip('192.0.2.1') };
     const site = aDhcpSite({ boot });
     expect(
-      await refusal({ serverAddress: ip('192.0.2.1'), current: () => ({ site }) }),
+      await refusal({
+        segments: [{ serverAddress: ip('192.0.2.1'), httpServer: 'http://192.0.2.1' }],
+        current: () => ({ site }),
+      }),
     ).toMatchObject({
       code: 'dhcp-bind',
       hint: 'give the address to the interface on the boot segment, then start again',

@@ -14,6 +14,7 @@ import { generationOf, labFleet } from './a-generation.ts';
 
 const uuid = '4c4c4544-0044-4810-8031-b9c04f4a3232';
 const mac = parseMac('52:54:00:77:00:99');
+const server = 'http://10.77.0.1';
 const hardware: Hardware = {
   ...{ cpu: 'a CPU', cpus: 2, memory: 2048, disks: [], nics: [] },
   ...{ serial: '', uuid, product: 'a server', firmware: 'bios' },
@@ -37,7 +38,7 @@ async function serve() {
   });
   let generation = await generationOf(await labFleet(), state.overlays);
   const service = createBootService({
-    ...{ stateDir, state, journal, now: Date.now, serverUrl: 'http://10.77.0.1' },
+    ...{ stateDir, state, journal, now: Date.now },
     images: openImageStore(stateDir),
     generation: () => generation,
     loaderSent: () => {},
@@ -51,7 +52,8 @@ async function serve() {
     },
     /** Boots and reports; what the machine is told to do. */
     async boot(known: { uuid?: string } = {}) {
-      const { body } = await service.script({ mac, loader: 'ipxe', ...known }, '10.77.0.200');
+      const query = { mac, loader: 'ipxe', ...known } as const;
+      const { body } = await service.script(query, '10.77.0.200', server);
       const bootId = /rolecall\.boot=([0-9a-f]{32})/.exec(body)?.[1] ?? 'refused';
       await service.report(bootId, { stage: 'hardware', uptime: 9, hardware }, '10.77.0.200');
       const alive = () =>
@@ -103,6 +105,7 @@ test('a second machine of the same UUID gets no script while the first runs', as
   const { body } = await service.script(
     { mac: twin, loader: 'ipxe', uuid, serial: 'B' },
     '10.77.0.201',
+    server,
   );
   expect(body).not.toContain('rolecall.boot=');
   expect(state.events.list().at(-1)?.event).toMatchObject({
@@ -146,7 +149,7 @@ test('a machine whose role file says spare waits, and is not told to reboot', as
 test('a script that is only looked at begins no boot', async () => {
   const { state, service, journal } = await serve();
   const query = { mac: mac as NonNullable<typeof mac>, loader: 'ipxe', preview: true } as const;
-  const { body } = await service.script(query, '10.77.0.200');
+  const { body } = await service.script(query, '10.77.0.200', server);
   expect(body).toMatch(/^kernel .* rolecall\.node=spare-525400770099 rolecall\.boot=0{32} /m);
   expect(state.boots.list()).toEqual([]);
   expect(journal.machines().size).toBe(0);
@@ -179,7 +182,7 @@ test('a service that breaks while the disk is full shows as failed', async () =>
 describe('the first script of a loader that HTTP Boot started', () => {
   test('gives the machine the address that it asks from, and its boot script', async () => {
     const { service } = await serve();
-    const script = service.autoexec('10.77.0.200');
+    const script = service.autoexec('10.77.0.200', server);
     expect(script).toContain(`iseq \${net\${card}/mac} ${mac} && goto found`);
     expect(script).toContain('/ip 10.77.0.200\n');
     expect(script).toContain('/netmask 255.255.255.0\n');
@@ -188,7 +191,7 @@ describe('the first script of a loader that HTTP Boot started', () => {
 
   test('asks DHCP where nobody knows whose address it is', async () => {
     const { service } = await serve();
-    expect(service.autoexec('10.77.0.201')).not.toContain('10.77.0.201');
-    expect(service.autoexec('10.77.0.201')).toContain('ifconf -c dhcp');
+    expect(service.autoexec('10.77.0.201', server)).not.toContain('10.77.0.201');
+    expect(service.autoexec('10.77.0.201', server)).toContain('ifconf -c dhcp');
   });
 });

@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
 import type { Result } from '../../../src/errors.ts';
-import { parseIpv4 } from '../../../src/net/ipv4.ts';
 import type { Fleet } from '../../../src/roles/fleet.ts';
 import type { Generation } from '../../../src/server/generation.ts';
 import { createSiteInForce } from '../../../src/server/site-in-force.ts';
@@ -28,12 +27,9 @@ function reading(fleet: Fleet): Result<Fleet> {
 }
 
 test('a site that cannot be prepared is a problem to see, until it can', async () => {
-  const address = parseIpv4('10.77.0.1');
-  if (!address) throw new Error('no address');
   let full = true;
   const site = createSiteInForce({
     first: generationOf(fleetOf({ web1: nodeYaml(21) }), 1),
-    address,
     prepare: async (fleet, number) => {
       if (full) throw new Error('no space left on device');
       return generationOf(fleet, number);
