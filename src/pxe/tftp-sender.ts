@@ -76,16 +76,29 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     timer = setTimeout(wake, milliseconds);
   }
 
+  // Timers run before sockets are read: an ACK that came while the server was busy elsewhere is read first.
   function wake(): void {
-    timerDueAt = Number.POSITIVE_INFINITY;
-    const left = dueAt - clock();
-    // Timers may fire a moment early.
-    if (left <= 1) {
+    if (isDue()) setImmediate(timeOut);
+    else sleepOn();
+  }
+
+  function timeOut(): void {
+    if (isDue()) {
+      timerDueAt = Number.POSITIVE_INFINITY;
       tell({ kind: 'timeout' });
     } else {
-      timerDueAt = dueAt;
-      timer = setTimeout(wake, left);
+      sleepOn();
     }
+  }
+
+  // Timers may fire a moment early.
+  const isDue = () => dueAt - clock() <= 1;
+
+  function sleepOn(): void {
+    if (state.phase !== 'sending') return;
+    clearTimeout(timer);
+    timerDueAt = dueAt;
+    timer = setTimeout(wake, dueAt - clock());
   }
 
   function end(): void {

@@ -174,6 +174,26 @@ describe('one transfer', () => {
   });
 });
 
+/** The process does nothing else for so many milliseconds. */
+function stall(milliseconds: number): void {
+  const end = performance.now() + milliseconds;
+  while (performance.now() < end);
+}
+
+it('what was acknowledged while the server was busy elsewhere is not sent again', async () => {
+  const { server, events } = await serve();
+  const raw = await client();
+  await raw.send(readRequest(seededName(5 * 512)), server.port);
+  for (let block = 1; block <= 6; block++) {
+    const { packet, from } = await raw.next();
+    expect(packet).toMatchObject({ kind: 'data', block });
+    await raw.send(ack(block), from.port);
+    // Longer than the time-out: timer and acknowledgement are both due.
+    if (block > 1) stall(120);
+  }
+  await expect.poll(() => events).toMatchObject([{ kind: 'loader-sent', retransmissions: 0 }]);
+});
+
 describe('with a single port', () => {
   it('every transfer comes from the port that was asked, told apart by the client', async () => {
     const { server, events } = await serve({ singlePort: true });
