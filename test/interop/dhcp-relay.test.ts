@@ -125,13 +125,15 @@ describe('ISC dhcrelay', () => {
   });
 });
 
-describe('perfdhcp', () => {
+describe.concurrent('perfdhcp', () => {
   /** One exchange of four messages for each of 40 machines, which pass through relay agents as perfdhcp says. */
   async function exchange(host: Namespace, first: string, agentOption: string) {
     const { stdout } = await host.run(
       'perfdhcp',
       [
-        ...['-4', '-r', '100', '-n', '40', '-R', '40', '-b', `mac=${first}`, '-W', '500000', '-u'],
+        ...['-4', '-r', '100', '-n', '40', '-R', '40', '-b', `mac=${first}`, '-u'],
+        // Microseconds that it waits at its end, whatever came; a machine with other work takes its time.
+        ...['-d', '10', '-W', '3000000'],
         ...['-o', `82,${agentOption}`, '-l', 'eth0', '10.77.0.1'],
       ],
       { timeout: 20_000 },
@@ -145,17 +147,17 @@ describe('perfdhcp', () => {
     };
   }
 
-  /** What the server answered from its line `from` on: option 82 and the address, each once. */
-  function answers(from: number) {
-    const replies = server.lines.slice(from).flatMap((line) => {
+  /** What the server answered to a relay agent: option 82 and the subnet, each once. */
+  function answersTo(agentAddress: string) {
+    const replies = server.lines.flatMap((line) => {
       if (line.kind !== 'packet' || line.direction !== 'out') return [];
       const parsed = parseDhcpPacket(Buffer.from(String(line.hex), 'hex'));
-      return parsed.kind === 'packet' ? [parsed.packet] : [];
+      const isMeant = parsed.kind === 'packet' && parsed.packet.giaddr === agentAddress;
+      return isMeant ? [parsed.packet] : [];
     });
     return {
       options: [...new Set(replies.map(agent))],
       subnets: [...new Set(replies.map(({ yiaddr }) => yiaddr.replace(/\d+$/, '')))],
-      giaddrs: [...new Set(replies.map(({ giaddr }) => giaddr))],
     };
   }
 
@@ -166,12 +168,10 @@ describe('perfdhcp', () => {
   it('on the server’s segment completes every exchange', async () => {
     const host = await segment.addHost('52:54:00:00:03:01');
     await host.ip('address add 10.77.0.50/24 dev eth0');
-    const from = server.lines.length;
     expect(await exchange(host, '00:0c:01:00:00:00', leaf1)).toEqual(complete);
-    expect(answers(from)).toEqual({
+    expect(answersTo('10.77.0.50')).toEqual({
       options: [leaf1],
       subnets: ['10.77.0.'],
-      giaddrs: ['10.77.0.50'],
     });
   });
 
@@ -179,26 +179,22 @@ describe('perfdhcp', () => {
     const host = await behind.addHost('52:54:00:00:03:02');
     await host.ip('address add 10.78.0.50/24 dev eth0');
     await host.ip('route add default via 10.78.0.254');
-    const from = server.lines.length;
     expect(await exchange(host, '00:0c:02:00:00:00', leaf1)).toEqual(complete);
-    expect(answers(from)).toEqual({
+    expect(answersTo('10.78.0.50')).toEqual({
       options: [leaf1],
       subnets: ['10.78.0.'],
-      giaddrs: ['10.78.0.50'],
     });
   });
 
   it('on the server’s segment for a subnet elsewhere has addresses of the link that is selected', async () => {
     const host = await segment.addHost('52:54:00:00:03:03');
     await host.ip('address add 10.77.0.51/24 dev eth0');
-    const from = server.lines.length;
     // RFC 3527: the subnet of the client, where the agent is reached by another address.
     const option = `${circuit('leaf2')}05040a4e0000`;
     expect(await exchange(host, '00:0c:03:00:00:00', option)).toEqual(complete);
-    expect(answers(from)).toEqual({
+    expect(answersTo('10.77.0.51')).toEqual({
       options: [option],
       subnets: ['10.78.0.'],
-      giaddrs: ['10.77.0.51'],
     });
   });
 });
