@@ -2,7 +2,7 @@ import { loaderPath } from '../boot/boot-paths.ts';
 import type { Machine } from '../boot/identify-machine.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
 import type { Site } from '../site/site.ts';
-import { dhcpOption, packSubOptions, textBytes } from './dhcp-options.ts';
+import { dhcpOption, ipv4Bytes, packSubOptions, textBytes } from './dhcp-options.ts';
 import type { DhcpClient } from './identify-client.ts';
 import { scriptUrl } from './ipxe-script.ts';
 import { architectures, chooseLoader, loaderWishes } from './loader-by-client.ts';
@@ -41,6 +41,8 @@ export function bootAnswer(
   as: 'server' | 'proxy',
 ): BootAnswer {
   const server: [number, Uint8Array] = [dhcpOption.tftpServer, closedText(facts.serverAddress)];
+  // Some ROMs and switches read this one alone (RFC 5859).
+  const servers: [number, Uint8Array] = [dhcpOption.tftpServers, ipv4Bytes(facts.serverAddress)];
   const named = (file: string): [number, Uint8Array] => [dhcpOption.bootFile, closedText(file)];
 
   if (client.via === 'rolecall' || (client.via === 'ipxe' && facts.isOurLoader)) {
@@ -77,14 +79,18 @@ export function bootAnswer(
       return {
         kind: 'boot',
         file,
-        options: [named(file), server, ...pxeOptions(client, as), options, ...prefix],
+        options: [named(file), server, ...pxeOptions(client, as), options, ...prefix, servers],
       };
     }
     case 'ipxe':
     case 'os': {
       const file = loaderPath(loader);
       const says = as === 'proxy' ? [proxyClass] : [];
-      return { kind: 'boot', file, options: [named(file), server, ...says, options, ...prefix] };
+      return {
+        kind: 'boot',
+        file,
+        options: [named(file), server, ...says, options, ...prefix, servers],
+      };
     }
   }
 }

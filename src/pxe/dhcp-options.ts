@@ -1,6 +1,6 @@
 import { type Ipv4, ipv4FromNumber, ipv4ToNumber } from '../net/ipv4.ts';
 
-/** DHCP option numbers that this server reads or sends (RFC 2132, 3004, 3046, 4578, 5071; IANA's registry). */
+/** DHCP option numbers that this server reads or sends (RFC 2132, 3004, 3046, 4578, 5071, 5859; IANA's registry). */
 export const dhcpOption = {
   pad: 0,
   subnetMask: 1,
@@ -28,6 +28,7 @@ export const dhcpOption = {
   relayAgent: 82,
   architecture: 93,
   machineId: 97,
+  tftpServers: 150,
   ipxe: 175,
   pathPrefix: 210,
   end: 255,
@@ -75,23 +76,83 @@ export function parseOptions(
   return { ok: true, options };
 }
 
+/** The three places of a message that hold options; `file` and `sname` where they are overloaded. */
+export interface PackedOptions {
+  readonly options: Uint8Array;
+  readonly file?: Uint8Array;
+  readonly sname?: Uint8Array;
+}
+
+/** Without these an answer is none, or not for this client. */
+const essential: ReadonlySet<number> = new Set([
+  dhcpOption.messageType,
+  dhcpOption.serverId,
+  dhcpOption.leaseTime,
+  dhcpOption.subnetMask,
+  dhcpOption.bootFile,
+  dhcpOption.relayAgent,
+]);
+
+/** Bytes that the end mark and those options take which cannot be left out. */
+export function leastRoom(options: DhcpOptions): number {
+  let bytes = 1;
+  for (const [code, value] of options) {
+    if (essential.has(code)) bytes += packOption(code, value).length;
+  }
+  return bytes;
+}
+
 /**
  * Packs options and the end mark into at most `room` bytes; values over 255 bytes are split (RFC 3396).
- * What does not fit is left out, later options first, but never option 82, which goes last (RFC 3046 §2.2).
+ * What does not fit goes into `file` and `sname` where these are free (option 52, RFC 2132 §9.3), else it is left
+ * out, later options first; but never option 82, which goes last (RFC 3046 §2.2), nor what an answer needs.
  */
-export function packOptions(options: DhcpOptions, room: number): Uint8Array {
+export function packOptions(
+  options: DhcpOptions,
+  room: number,
+  free: { readonly file?: number; readonly sname?: number } = {},
+): PackedOptions {
   const last = options.get(dhcpOption.relayAgent);
   const tail = last ? packOption(dhcpOption.relayAgent, last) : new Uint8Array();
-  const parts: Uint8Array[] = [];
-  let free = room - tail.length - 1;
-  for (const [code, value] of options) {
-    if (code === dhcpOption.relayAgent) continue;
-    const part = packOption(code, value);
-    if (part.length > free) continue;
-    parts.push(part);
-    free -= part.length;
+  const mine = [...options].filter(([code]) => code !== dhcpOption.relayAgent);
+  const parts = [
+    ...mine.filter(([code]) => essential.has(code)),
+    ...mine.filter(([code]) => !essential.has(code)),
+  ].map(([code, value]) => packOption(code, value));
+  const space = room - tail.length - 1;
+  const plain = fill(parts, space);
+  const closed = (inside: readonly Uint8Array[]) => Buffer.concat([...inside, end]);
+  const inFile = fill(fill(parts, space - overloadBytes).rest, (free.file ?? 1) - 1);
+  const inSname = fill(inFile.rest, (free.sname ?? 1) - 1);
+  const overload = (inFile.taken.length > 0 ? 1 : 0) + (inSname.taken.length > 0 ? 2 : 0);
+  if (plain.rest.length === 0 || overload === 0) {
+    return { options: closed([...plain.taken, tail]) };
   }
-  return Buffer.concat([...parts, tail, Uint8Array.of(dhcpOption.end)]);
+  const [first = new Uint8Array(), ...others] = fill(parts, space - overloadBytes).taken;
+  const mark = packOption(dhcpOption.overload, Uint8Array.of(overload));
+  return {
+    options: closed([first, mark, ...others, tail]),
+    ...(overload & 1 ? { file: closed(inFile.taken) } : {}),
+    ...(overload & 2 ? { sname: closed(inSname.taken) } : {}),
+  };
+}
+
+const overloadBytes = 3;
+const end = Uint8Array.of(dhcpOption.end);
+
+/** As many of the parts as fit, in their order, and the rest. */
+function fill(parts: readonly Uint8Array[], room: number) {
+  const taken: Uint8Array[] = [];
+  const rest: Uint8Array[] = [];
+  let free = room;
+  for (const part of parts) {
+    if (part.length > free) rest.push(part);
+    else {
+      taken.push(part);
+      free -= part.length;
+    }
+  }
+  return { taken, rest };
 }
 
 function packOption(code: number, value: Uint8Array): Uint8Array {

@@ -2,6 +2,7 @@ import { type Ipv4, ipv4FromNumber, ipv4ToNumber } from '../net/ipv4.ts';
 import {
   type DhcpOptions,
   dhcpOption,
+  leastRoom,
   packOptions,
   parseOptions,
   readText,
@@ -98,8 +99,14 @@ function refusal(reason: string): ParsedDhcpPacket {
   return { kind: 'refusal', reason };
 }
 
+/** Whether a message of `maxBytes` has room for what its reader cannot do without. */
+export function hasRoom({ options }: DhcpPacket, maxBytes: number): boolean {
+  return headerSize + 4 + leastRoom(options) <= maxBytes;
+}
+
 /**
- * Packs a message into 300 to `maxBytes` bytes. Options that do not fit are left out, later ones first;
+ * Packs a message into 300 to `maxBytes` bytes. Options that do not fit go into empty fields `file` and `sname`, or are
+ * left out, later ones first;
  * a `file` or `sname` that is too long for its field stays out of it, and its option carries it.
  */
 export function packDhcpPacket(packet: DhcpPacket, maxBytes: number = defaultMaxBytes): Uint8Array {
@@ -120,7 +127,12 @@ export function packDhcpPacket(packet: DhcpPacket, maxBytes: number = defaultMax
   if (packet.sname.length < snameSize) header.write(packet.sname, 44, 'latin1');
   if (packet.file.length < fileSize) header.write(packet.file, 108, 'latin1');
   header.writeUInt32BE(cookie, headerSize);
-  const options = packOptions(packet.options, maxBytes - header.length);
+  const { options, file, sname } = packOptions(packet.options, maxBytes - header.length, {
+    ...(packet.file === '' ? { file: fileSize } : {}),
+    ...(packet.sname === '' ? { sname: snameSize } : {}),
+  });
+  if (file) header.set(file, 108);
+  if (sname) header.set(sname, 44);
   const fill = Math.max(0, leastSize - header.length - options.length);
   return Buffer.concat([header, options, Buffer.alloc(fill)]);
 }

@@ -2,7 +2,8 @@ import { cidrContains } from '../net/ipv4.ts';
 import { type Place, placeClient } from './client-address.ts';
 import { answerInform, noteDecline, noteRelease } from './client-notices.ts';
 import { type DhcpDecision, type DhcpFacts, refuse, silent, tellProblem } from './dhcp-decision.ts';
-import { noAddress } from './dhcp-packet.ts';
+import { dhcpOption } from './dhcp-options.ts';
+import { hasRoom, noAddress } from './dhcp-packet.ts';
 import { type DhcpClient, describeClient } from './identify-client.ts';
 import { offerHold } from './leases.ts';
 import { addressFor, bind, forget } from './pool-address.ts';
@@ -11,6 +12,16 @@ import { refuseAddress, replyWith, serverId } from './reply-packet.ts';
 
 /** What to answer to a client's message (RFC 2131 §4.3, PXE 2.1 §2.2), as a value; it changes nothing. */
 export function decideDhcpReply(client: DhcpClient, facts: DhcpFacts): DhcpDecision {
+  const decision = decide(client, facts);
+  if (decision.kind === 'ignore' || hasRoom(decision.packet, decision.maxBytes)) return decision;
+  const agent = client.echo.get(dhcpOption.relayAgent)?.length ?? 0;
+  return refuse(
+    { name: decision.node },
+    `its relay adds ${agent} bytes of option 82, and an answer of ${decision.maxBytes} bytes has no room to give them back; let the relay add less`,
+  );
+}
+
+function decide(client: DhcpClient, facts: DhcpFacts): DhcpDecision {
   const place = placeClient(client, facts.site, facts.machine, facts.serverAddress);
   if (place.kind === 'none') return refuse(place, place.reason);
   if (place.kind === 'elsewhere') return silent(place, place.reason);
@@ -19,6 +30,12 @@ export function decideDhcpReply(client: DhcpClient, facts: DhcpFacts): DhcpDecis
   if (place.kind === 'proxy') return decideProxyReply(client, facts, place);
   const named = client.serverId;
   if (named !== undefined && named !== serverId(client, facts)) {
+    if (client.messageType !== 'request') {
+      return silent(
+        place,
+        `its ${client.messageType.toUpperCase()} is for the DHCP server ${named}`,
+      );
+    }
     return tellProblem(
       place,
       'foreign-server',

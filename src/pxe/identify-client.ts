@@ -73,9 +73,6 @@ const messageTypes: Readonly<Record<number, ClientMessage>> = {
   8: 'inform',
 };
 
-/** RFC 3046 §2.0: the option is one. It goes back whole, and leaves room for what a client needs. */
-const mostRelayBytes = 255;
-
 /** Who sent this message; refuses what no Ethernet DHCP client sends. */
 export function identifyClient(packet: DhcpPacket): IdentifiedClient {
   const { options } = packet;
@@ -95,10 +92,6 @@ export function identifyClient(packet: DhcpPacket): IdentifiedClient {
   if (!messageType) {
     const said = `${type.subarray(0, 4).join(' ')}${type.length > 4 ? ' …' : ''}`;
     return refusal(`message type ${said} is not a client's`);
-  }
-  const relayed = options.get(dhcpOption.relayAgent)?.length ?? 0;
-  if (relayed > mostRelayBytes) {
-    return refusal(`its relay put ${relayed} bytes into option 82, where ${mostRelayBytes} fit`);
   }
 
   const vendorClass = readText(options.get(dhcpOption.vendorClass)) ?? '';
@@ -133,8 +126,12 @@ export function identifyClient(packet: DhcpPacket): IdentifiedClient {
       ...(hostName === undefined ? {} : { hostName }),
       ...(relay === undefined ? {} : { relay }),
       ...(port === undefined ? {} : { port }),
-      // Some firmware claims 64 KiB; an Ethernet frame is the sane limit.
-      maxBytes: Math.min(Math.max(maxMessage - 28, defaultMaxBytes), 1472),
+      // Some firmware claims 64 KiB; an Ethernet frame is the sane limit. A relay takes option 82 out again
+      // before the client sees the answer (RFC 3046 §2.1).
+      maxBytes: Math.min(
+        Math.max(maxMessage - 28, defaultMaxBytes) + (relay ? agentBytes(options) : 0),
+        1472,
+      ),
       htype: packet.htype,
       chaddr: packet.chaddr,
       echo: new Map(
@@ -230,6 +227,12 @@ function readIpxe(value: Uint8Array | undefined): DhcpClient['ipxe'] {
     ...(version?.length === 3 ? { version: version.join('.') } : {}),
     features: [...sub.keys()].filter((code) => code !== ipxeVersion),
   };
+}
+
+/** With its code and length, for every part of 255 bytes (RFC 3396). */
+function agentBytes(options: DhcpOptions): number {
+  const length = options.get(dhcpOption.relayAgent)?.length ?? 0;
+  return length + 2 * Math.ceil(length / 255);
 }
 
 const relaySub = { circuitId: 1, remoteId: 2, linkSelection: 5, serverIdOverride: 11 } as const;

@@ -241,13 +241,18 @@ describe('an unknown machine', () => {
   });
 
   it.each([
-    ['firmware', speaker.bios],
-    ['loader', speaker.rolecall],
+    ['firmware', { ...speaker.bios, 61: Uint8Array.of(0, ...Array(16).fill(7)) }],
+    ['UEFI firmware, which sends none', speaker.uefi],
+    ['loader', { ...speaker.rolecall, 61: Uint8Array.of(1, 82, 84, 0, 0, 0, 153) }],
     ['operating system', { 61: Uint8Array.of(255, 1, 2, 3, 4, 0, 2) }],
-  ])('has one address, whatever client id its %s sends', (_who, options) => {
-    expect(answer({ mac: stranger, options }, { leases: [strangerLease] })).toBe(
-      'offer 10.77.0.202',
-    );
+  ])('has one address and one lease, whatever client id its %s sends', (_who, options) => {
+    const known = { leases: [strangerLease] };
+    expect(answer({ mac: stranger, options }, known)).toBe('offer 10.77.0.202');
+    const said: Said = { mac: stranger, type: 'request', serverId: '10.77.0.1', options };
+    const { changes } = replied({ ...said, requested: '10.77.0.202' }, known);
+    expect(changes.filter((change) => change.kind === 'put')).toMatchObject([
+      { lease: { mac: stranger, address: '10.77.0.202', boundAt: strangerLease.boundAt } },
+    ]);
   });
 
   it('keeps the time at which it came', () => {
@@ -316,6 +321,30 @@ describe('an unknown machine', () => {
       'it asks for 10.77.0.201 again, of which there is no record',
     ],
     ['init-reboot, another network', { requested: '192.168.0.7' }, [], 'nak'],
+    [
+      'selecting, offered',
+      { serverId: '10.77.0.1', requested: '10.77.0.202' },
+      [strangerLease],
+      'ack 10.77.0.202',
+    ],
+    [
+      "selecting another's address",
+      { serverId: '10.77.0.1', requested: '10.77.0.202' },
+      [{ ...strangerLease, mac: mac('52:54:00:00:01:01') }],
+      'nak',
+    ],
+    [
+      'selecting what is no address of the pool',
+      { serverId: '10.77.0.1', requested: '10.77.0.21' },
+      [],
+      'nak',
+    ],
+    [
+      'rebinding, by broadcast, to its address and with an id of this server',
+      { ciaddr: '10.77.0.202', broadcast: true, serverId: '10.77.0.1' },
+      [strangerLease],
+      'ack 10.77.0.202',
+    ],
     ['renewing', { ciaddr: '10.77.0.202' }, [strangerLease], 'ack 10.77.0.202'],
     [
       'renewing a lease of which the record is lost',
@@ -334,11 +363,25 @@ describe('an unknown machine', () => {
     expect(request(said, leases)).toBe(expected);
   });
 
-  it('that chooses another server loses its offer', () => {
-    expect(ignored({ mac: stranger, type: 'request', serverId: '10.77.0.9' }).changes).toEqual([
-      { kind: 'unhold', mac: stranger },
-    ]);
+  it('that chooses another server loses its offer, and that is a problem with an address', () => {
+    const decision = ignored({ mac: stranger, type: 'request', serverId: '10.77.0.9' });
+    expect(decision.changes).toEqual([{ kind: 'unhold', mac: stranger }]);
+    expect(decision.event).toMatchObject({
+      kind: 'dhcp-problem',
+      problem: 'foreign-server',
+      reason: expect.stringContaining('another DHCP server, 10.77.0.9: switch that one off'),
+    });
   });
+
+  it.each(['decline', 'release'] as const)(
+    'says %s to another server: no matter of ours',
+    (type) => {
+      const lost: Said = { mac: stranger, type, serverId: '10.77.0.9', ciaddr: '10.77.0.202' };
+      const decision = ignored({ ...lost, requested: '10.77.0.202' }, { leases: [strangerLease] });
+      expect(decision).toMatchObject({ changes: [] });
+      expect(decision.event).toBeUndefined();
+    },
+  );
 
   it.each([
     ['site.yaml says unknown: ignore', aDhcpSite({ unknown: 'ignore' }), /unknown: ignore/],
