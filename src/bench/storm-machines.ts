@@ -41,7 +41,7 @@ export interface StormOutcome {
   readonly seconds: number;
 }
 
-/** Seconds that firmware waits for an answer (PXE 2.1 §2.2.3), and iPXE (its dhcp.c). */
+/** Seconds that firmware waits for an answer (PXE 2.1 §2.2.3), and iPXE; each a second more or less (RFC 2131 §4.1). */
 const firmwareWaits = [4, 8, 16, 32];
 const loaderWaits = [1, 2, 4, 8, 10];
 
@@ -137,7 +137,7 @@ function ask(
   wait: number,
 ): Promise<ServerAnswer | undefined> {
   return new Promise((resolve) => {
-    const timer = setTimeout(() => end(undefined), wait * 1000);
+    const timer = setTimeout(() => end(undefined), (wait + jitter(wait)) * 1000);
     const end = (answer: ServerAnswer | undefined) => {
       clearTimeout(timer);
       waiting.delete(mac);
@@ -148,6 +148,11 @@ function ask(
     });
     socket.send(message, 67, '255.255.255.255', () => {});
   });
+}
+
+/** A rack that asks again all at once would only drown again. */
+function jitter(wait: number): number {
+  return Math.min(1, wait / 2) * (2 * Math.random() - 1);
 }
 
 /** The machine has its address from here on; no time of the boot server's. */

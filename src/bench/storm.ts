@@ -169,19 +169,17 @@ function figuresOf(ours: Weathered, peer: Weathered): readonly Figure[] {
       'less',
     );
   return [
-    {
-      ...compare(
-        {
-          what: `storm, machines of ${machines} that failed`,
-          ours: count(ours.failures),
-          peer: count(peer.failures),
-          peerName,
-          unit: 'machines',
-          bound: reasons(ours.failures) || 'none failed',
-        },
-        'less',
-      ),
-    },
+    compare(
+      {
+        what: `storm, machines of ${machines} that booted`,
+        ours: ours.whole.length,
+        peer: peer.whole.length,
+        peerName: `${peerName}, only to the loader`,
+        unit: 'machines',
+        bound: reasons(ours.failures) || 'every machine booted',
+      },
+      'more',
+    ),
     ...stage('dhcp', 'DHCP of the firmware'),
     ...stage('tftp', 'loader of 1 MiB over TFTP, windows of 4'),
     ...stage('loader dhcp', 'DHCP of the loader'),
@@ -209,10 +207,6 @@ function reasons(failures: StormOutcome['failures']): string {
   return Object.entries(failures)
     .map(([reason, n]) => `${n} x ${reason}`)
     .join(', ');
-}
-
-function count(failures: StormOutcome['failures']): number {
-  return Object.values(failures).reduce((sum, n) => sum + n, 0);
 }
 
 function percent(share: number): string {

@@ -79,7 +79,7 @@ export function createBootService(parts: BootServiceParts): BootService {
     const body = isGrub ? renderGrubConfig(set, boot) : renderBootScript(set, boot);
     if (query.preview) return { status: 200, body };
     const address = addressOf(plan, from);
-    state.boots.record({
+    await state.boots.record({
       bootId: boot.bootId,
       machine: query.mac,
       node: set.node,

@@ -45,8 +45,11 @@ interface NewBoot {
 
 /** Boots and their boot sets: what is needed to bring every boot that has begun to its end. */
 export interface BootStore {
-  /** Keeps the boot and its set; on disk when this returns, so the script may be sent. */
-  record(boot: NewBoot): BootRecord;
+  /**
+   * Keeps the boot and its set; on disk when this resolves, so the script may be sent. Boots that begin
+   * together share one write: a rack that gets power asks for all its scripts within a second.
+   */
+  record(boot: NewBoot): Promise<BootRecord>;
   get(bootId: string): BootRecord | undefined;
   /** The newest boot of a machine. */
   latestOf(machine: MacAddress): BootRecord | undefined;
@@ -79,7 +82,30 @@ export function openBootStore(database: Database): BootStore & { flush(): void }
   // Reports of every node every ten seconds are written together; losing the last ones is harmless.
   const reports = new Map<string, number>();
 
+  /** Boots whose script waits for the disk. */
+  let beginning: {
+    readonly boot: NewBoot;
+    readonly resolve: (record: BootRecord) => void;
+    readonly reject: (error: unknown) => void;
+  }[] = [];
+
+  function writeBeginning(): void {
+    const together = beginning;
+    beginning = [];
+    if (together.length === 0) return;
+    try {
+      database.transaction(() => {
+        for (const { boot } of together) insert(database, boot);
+      });
+    } catch (error) {
+      for (const { reject } of together) reject(error);
+      return;
+    }
+    for (const { boot, resolve } of together) resolve(newRecord(boot));
+  }
+
   function flush(): void {
+    writeBeginning();
     if (reports.size === 0) return;
     database.transaction(() => {
       for (const [bootId, at] of reports) {
@@ -100,36 +126,10 @@ export function openBootStore(database: Database): BootStore & { flush(): void }
   const store: BootStore & { flush(): void } = {
     flush,
     record(boot) {
-      database.transaction(() => {
-        database.run(
-          'INSERT INTO boot_sets (digest, body) VALUES (?, ?) ON CONFLICT DO NOTHING',
-          boot.set.digest,
-          JSON.stringify(boot.set),
-        );
-        database.run(
-          `INSERT INTO boots (boot_id, machine, node, boot_set, token_hash, created_at, address, last_stage)
-           VALUES (?, ?, ?, ?, ?, ?, ?, '')`,
-          boot.bootId,
-          boot.machine,
-          boot.node,
-          boot.set.digest,
-          digestOf(boot.token),
-          boot.createdAt,
-          boot.address,
-        );
+      return new Promise((resolve, reject) => {
+        beginning.push({ boot, resolve, reject });
+        if (beginning.length === 1) setImmediate(writeBeginning);
       });
-      return {
-        bootId: boot.bootId,
-        machine: boot.machine,
-        node: boot.node,
-        set: boot.set,
-        tokenHash: digestOf(boot.token),
-        tokenUsedAt: null,
-        createdAt: boot.createdAt,
-        address: boot.address,
-        lastReportAt: null,
-        lastStage: '',
-      };
     },
     get: (bootId) => one('boot_id = ?', bootId),
     latestOf: (machine) => one('machine = ?', machine),
@@ -200,6 +200,35 @@ export function openBootStore(database: Database): BootStore & { flush(): void }
     },
   };
   return store;
+}
+
+function insert(database: Database, boot: NewBoot): void {
+  database.run(
+    'INSERT INTO boot_sets (digest, body) VALUES (?, ?) ON CONFLICT DO NOTHING',
+    boot.set.digest,
+    JSON.stringify(boot.set),
+  );
+  database.run(
+    `INSERT INTO boots (boot_id, machine, node, boot_set, token_hash, created_at, address, last_stage)
+     VALUES (?, ?, ?, ?, ?, ?, ?, '')`,
+    boot.bootId,
+    boot.machine,
+    boot.node,
+    boot.set.digest,
+    digestOf(boot.token),
+    boot.createdAt,
+    boot.address,
+  );
+}
+
+function newRecord({ token, ...boot }: NewBoot): BootRecord {
+  return {
+    ...boot,
+    tokenHash: digestOf(token),
+    tokenUsedAt: null,
+    lastReportAt: null,
+    lastStage: '',
+  };
 }
 
 function toRecord(row: Row, reports: ReadonlyMap<string, number>): BootRecord {

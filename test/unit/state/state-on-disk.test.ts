@@ -72,10 +72,10 @@ describe('the folder', () => {
     reopen(first, folder);
   });
 
-  test('is let go of, with the last reports, also where the last events cannot be written', () => {
+  test('is let go of, with the last reports, also where the last events cannot be written', async () => {
     const folder = temporaryFolder();
     const state = openState(folder);
-    begin(state, 'a');
+    await begin(state, 'a');
     state.boots.reported('a', 'alive', start + 9000);
     // What a full disk does to an insert, a value of no column type does too.
     state.events.append({ ...event(1, { kind: 'silent' }), at: {} as number });
@@ -183,11 +183,11 @@ describe('events', () => {
 });
 
 describe('boots', () => {
-  test('are there after a restart with their set, and by machine and address', () => {
+  test('are there after a restart with their set, and by machine and address', async () => {
     const folder = temporaryFolder();
     const state = open(folder);
-    begin(state, 'a', start);
-    const boot = begin(state, 'b', start + 1);
+    await begin(state, 'a', start);
+    const boot = await begin(state, 'b', start + 1);
     state.boots.reported('b', 'kernel', start + 2);
     state.boots.reported('b', 'alive', start + 9);
     const { boots } = reopen(state, folder);
@@ -201,11 +201,11 @@ describe('boots', () => {
     expect(boots.reported('c', 'alive', start)).toBe(false);
   });
 
-  test('a token opens once, also across a restart, and no other opens', () => {
+  test('a token opens once, also across a restart, and no other opens', async () => {
     const folder = temporaryFolder();
     const state = open(folder);
-    begin(state, 'a');
-    begin(state, 'b');
+    await begin(state, 'a');
+    await begin(state, 'b');
     expect(state.boots.useToken('a', 'token of b', start)).toBe('unknown');
     expect(state.boots.useToken('a', '', start)).toBe('unknown');
     expect(state.boots.useToken('c', 'token of a', start)).toBe('unknown');
@@ -218,21 +218,21 @@ describe('boots', () => {
     expect(after.boots.get('b')?.tokenUsedAt).toBe(start);
   });
 
-  test('no token is kept in the clear', () => {
+  test('no token is kept in the clear', async () => {
     const folder = temporaryFolder();
     const state = open(folder);
-    begin(state, 'a');
+    await begin(state, 'a');
     state.close();
     expect(readFileSync(join(folder, 'rolecall.db')).includes('token of a')).toBe(false);
   });
 
-  test('old ones go, save the newest of each machine and those that still report', () => {
+  test('old ones go, save the newest of each machine and those that still report', async () => {
     const state = open(temporaryFolder());
     const day = 86_400_000;
-    begin(state, 'old', start);
-    begin(state, 'reporting', start + 1);
-    begin(state, 'newest', start + 2);
-    begin(state, 'only', start, mac(2));
+    await begin(state, 'old', start);
+    await begin(state, 'reporting', start + 1);
+    await begin(state, 'newest', start + 2);
+    await begin(state, 'only', start, mac(2));
     state.boots.reported('reporting', 'alive', start + 29 * day);
     state.boots.prune(start + 30 * day);
     expect(state.boots.list().map((b) => b.bootId)).toEqual(['only', 'reporting', 'newest']);
@@ -272,11 +272,11 @@ describe('overlays', () => {
     expect(readdirSync(join(folder, 'overlays'))).toEqual([]);
   });
 
-  test('are kept while a boot or the generation in use names them', () => {
+  test('are kept while a boot or the generation in use names them', async () => {
     const state = open(temporaryFolder());
     const put = (text: string) => state.overlays.put(Buffer.from(text)).digest;
     const [named, current, neither] = [put('named'), put('current'), put('neither')];
-    state.boots.record({
+    await state.boots.record({
       bootId: 'a',
       machine: mac(1),
       node: 'web1',

@@ -12,7 +12,7 @@ const state = openState(folder);
 process.stdout.write('open\n');
 for (let n = 1; ; n += 1) {
   const overlay = state.overlays.put(Buffer.from(`overlay ${n}`));
-  state.boots.record({
+  await state.boots.record({
     bootId: String(n),
     machine: mac(n % 200),
     node: `web${n % 200}`,
