@@ -26,7 +26,7 @@ export function parseListenFds(
  */
 export function inheritedSockets(fds: ListenFds, port: number): ReadonlyMap<string, number> {
   const inodes = new Set(
-    readFileSync('/proc/net/udp', 'utf8')
+    readFileSync('/proc/self/net/udp', 'utf8')
       .split('\n')
       .map((line) => line.trim().split(/\s+/))
       .filter((row) => row[1] === `00000000:${port.toString(16).toUpperCase().padStart(4, '0')}`)
