@@ -5,7 +5,12 @@ import { AppError } from '../errors.ts';
 import { openImageStore } from '../images/image-store.ts';
 import { formatHost } from '../net/ipv4.ts';
 import type { MacAddress } from '../net/mac.ts';
-import { loadersOf, loaderWishes } from '../pxe/loader-by-client.ts';
+import {
+  architectures,
+  type LoaderWishes,
+  loadersOf,
+  loaderWishes,
+} from '../pxe/loader-by-client.ts';
 import { renderProblems } from '../render-problems.ts';
 import { loadFleet } from '../roles/load-fleet.ts';
 import { prepareBootSet } from '../server/prepare-boot-set.ts';
@@ -26,6 +31,7 @@ interface Explanation {
   readonly role: readonly string[];
   /** `10.77.0.12/24`; empty where a lease of the pool gives it. */
   readonly address: string;
+  /** Those that it may ask for; as its last boot asked, where that is known. */
   readonly loaders: readonly string[];
   readonly image: string;
   readonly kernel: string;
@@ -93,7 +99,7 @@ async function explain(
     known,
     role: node.roles,
     address: plan.address ? formatHost(plan.address.address, plan.address.subnet) : '',
-    loaders: loadersOf(loaderWishes(site, node)).map(loaderPath),
+    loaders: loadersFor(empty.lastBoot, loaderWishes(site, node)),
     image: image?.digest ?? '',
     kernel: image?.manifest.kernelVersion ?? '',
     ...(prepared.ok
@@ -124,6 +130,18 @@ function identityOf(site: Site, who: string, mac: MacAddress) {
   };
 }
 
+function loadersFor(lastBoot: LastBootFound, wishes: LoaderWishes): readonly string[] {
+  const architecture = lastBoot.kind === 'boot' ? lastBoot.boot.architecture : null;
+  const all = architecture === null ? loadersOf(wishes) : loadersOf(wishes, [`${architecture}`]);
+  return all.map(loaderPath);
+}
+
+function platformOf(lastBoot: LastBootFound): string {
+  const architecture = lastBoot.kind === 'boot' ? lastBoot.boot.architecture : null;
+  const name = architecture === null ? undefined : architectures[architecture]?.name;
+  return name === undefined ? '' : ` (its last boot asked as ${name})`;
+}
+
 async function nowOf(
   globals: GlobalOptions,
   name: string,
@@ -143,7 +161,7 @@ function renderExplanation(e: Explanation): string {
   const rows: [string, string][] = [
     ['role', e.role.join(', ')],
     ['address', e.address || 'by DHCP, from the pool'],
-    ['loader', e.loaders.join(' or ')],
+    ['loader', `${e.loaders.join(' or ')}${platformOf(e.lastBoot)}`],
     ['image', e.image && `${short(e.image)}, kernel ${e.kernel}`],
     [
       'overlay',

@@ -90,6 +90,11 @@ export const lastBootSchema = z.strictObject({
     .describe('waiting while the next step may still come, stuck when it is overdue'),
   verdict: z.string().describe('what was seen, in one sentence'),
   hint: z.string().describe('what it may be and what to do; empty where nothing is wrong'),
+  architecture: z
+    .number()
+    .int()
+    .nullable()
+    .describe('the number of DHCP option 93 by which it asked; null where none is known'),
   dropped: z.number().int().describe('packets of its middle that are not kept'),
   packets: z
     .array(

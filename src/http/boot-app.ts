@@ -62,6 +62,7 @@ export function createBootApp(service: BootService, options: BootOptions = {}): 
     const name = String(request.params.file);
     const file = await service.loader(name);
     if (!file) return plain(response, 404, `no loader is called ${printable(name)}`);
+    if (file.digest) response.setHeader('Repr-Digest', reprDigest(file.digest));
     await send(request, response, 'loader', name, file);
   });
 
@@ -167,6 +168,11 @@ export function createBootApp(service: BootService, options: BootOptions = {}): 
       service.sent?.(sent);
     }
   }
+}
+
+/** RFC 9530 §3: of the whole file, whatever part of it is sent. */
+function reprDigest(digest: Digest): string {
+  return `sha-256=:${Buffer.from(digest, 'hex').toString('base64')}:`;
 }
 
 function readScriptQuery(request: Request): ScriptQuery | undefined {

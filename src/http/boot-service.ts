@@ -8,6 +8,8 @@ export interface ServedFile {
   readonly path: string;
   /** Bytes. */
   readonly size: number;
+  /** Where its name may mean another file tomorrow. */
+  readonly digest?: Digest;
 }
 
 /** Who asks for a boot script, in its own words; only `mac` is sure to be well formed. */

@@ -1,3 +1,4 @@
+import { architectureOf, bootSteps } from '../pxe/boot-steps.ts';
 import { describePacket, type Endpoint } from '../pxe/wire-packet.ts';
 import type { LastBoot } from './admin-service.ts';
 import type { LastBootAnswer } from './api-schemas.ts';
@@ -7,6 +8,7 @@ export function renderLastBoot(boot: LastBoot): LastBootAnswer {
   const { state, verdict, hint } = boot.diagnosis;
   return {
     ...{ machine: boot.machine, at: iso(boot.at), state, verdict, hint, dropped: boot.dropped },
+    architecture: architectureOf(bootSteps(boot.packets)) ?? null,
     packets: boot.packets.map((packet) => ({
       at: iso(packet.at),
       protocol: packet.protocol,

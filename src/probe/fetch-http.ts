@@ -6,6 +6,8 @@ export interface HttpAnswer {
   readonly length: number | undefined;
   readonly body: Buffer;
   readonly location: string | undefined;
+  /** SHA-256 that the server says of the whole file (RFC 9530), in hexadecimal digits. */
+  readonly digest: string | undefined;
 }
 
 /** Milliseconds without a byte. */
@@ -25,6 +27,7 @@ export function fetchHttp(url: string, method: 'GET' | 'HEAD', headers = {}): Pr
           length: length === undefined ? undefined : Number(length),
           body: Buffer.concat(parts),
           location: response.headers.location,
+          digest: readDigest(response.headers['repr-digest']),
         });
       });
     });
@@ -34,4 +37,9 @@ export function fetchHttp(url: string, method: 'GET' | 'HEAD', headers = {}): Pr
     sent.on('error', reject);
     sent.end();
   });
+}
+
+function readDigest(header: string | string[] | undefined): string | undefined {
+  const base64 = /sha-256=:([A-Za-z0-9+/=]+):/.exec(String(header ?? ''))?.[1];
+  return base64 === undefined ? undefined : Buffer.from(base64, 'base64').toString('hex');
 }

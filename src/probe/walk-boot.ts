@@ -1,5 +1,5 @@
 import { digestOf } from '../digest.ts';
-import { fetchHttp } from './fetch-http.ts';
+import { fetchHttp, type HttpAnswer } from './fetch-http.ts';
 import { fetchTftp } from './fetch-tftp.ts';
 import type { ProbeRow } from './judge-offers.ts';
 import { readScript, type ScriptPart } from './read-script.ts';
@@ -67,7 +67,8 @@ async function checkTftpLoader(host: string, file: string, url: string): Promise
       `${file}: ${overTftp.length} bytes over TFTP and ${overHttp.body.length} over HTTP are not the same`,
     );
   }
-  return right('loader', `${file}: ${describe(overTftp)}, the same over TFTP and HTTP`);
+  if (overHttp.digest !== digestOf(overTftp)) return wrongDigest(file, overTftp, overHttp);
+  return right('loader', `${file}: ${describe(overTftp)} as named, the same over TFTP and HTTP`);
 }
 
 async function checkHttpLoader(url: string): Promise<Row> {
@@ -79,7 +80,12 @@ async function checkHttpLoader(url: string): Promise<Row> {
   if (head.length !== got.body.length) {
     return wrong('loader', `${url}: HEAD says ${head.length} bytes, GET has ${got.body.length}`);
   }
-  return right('loader', `${url}: ${describe(got.body)}`);
+  if (got.digest !== digestOf(got.body)) return wrongDigest(url, got.body, got);
+  return right('loader', `${url}: ${describe(got.body)} as named`);
+}
+
+function wrongDigest(file: string, bytes: Uint8Array, { digest }: HttpAnswer): Row {
+  return wrong('loader', `${file}: ${describe(bytes)}, where the server says ${digest ?? 'none'}`);
 }
 
 /** Stage 1 and the overlay are fetched whole; of the root, which is big, its length and its last byte. */

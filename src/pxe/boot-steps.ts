@@ -66,6 +66,12 @@ export function bootSteps(packets: readonly WirePacket[]): readonly BootStep[] {
   return steps;
 }
 
+/** The number by which the machine first said what it is (option 93); undefined where it did not. */
+export function architectureOf(steps: readonly BootStep[]): number | undefined {
+  const asked = steps.find((s) => s.kind === 'dhcp-asked' && s.arch !== undefined);
+  return asked?.kind === 'dhcp-asked' ? asked.arch : undefined;
+}
+
 /** Whether the machine has a loader after this step. */
 export function sendsLoader(step: BootStep): boolean {
   if (step.kind === 'tftp-ended') return step.end.outcome === 'delivered';

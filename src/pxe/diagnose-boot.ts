@@ -1,4 +1,4 @@
-import { type BootStep, bootSteps, isWhole, sendsLoader } from './boot-steps.ts';
+import { architectureOf, type BootStep, bootSteps, isWhole, sendsLoader } from './boot-steps.ts';
 import { architectures } from './loader-by-client.ts';
 import type { WirePacket } from './wire-packet.ts';
 
@@ -483,16 +483,11 @@ function afterLoader(steps: readonly BootStep[]): string {
 }
 
 function firmwareOf(steps: readonly BootStep[]): 'bios' | 'uefi' | undefined {
-  return architectures[archOf(steps) ?? -1]?.firmware;
+  return architectures[architectureOf(steps) ?? -1]?.firmware;
 }
 
 function platformOf(steps: readonly BootStep[]): string {
-  return architectures[archOf(steps) ?? -1]?.name ?? 'such a machine';
-}
-
-function archOf(steps: readonly BootStep[]): number | undefined {
-  const asked = steps.find((s) => s.kind === 'dhcp-asked' && s.arch !== undefined);
-  return asked?.kind === 'dhcp-asked' ? asked.arch : undefined;
+  return architectures[architectureOf(steps) ?? -1]?.name ?? 'such a machine';
 }
 
 function isHttp(step: BootStep): step is Step<'http-asked'> | Step<'http-answered'> {

@@ -9,6 +9,8 @@ export interface RemotePort {
 
 /** The way of one transfer's packets: a port of its own, or the one on which the server listens. */
 export interface TransferPort {
+  /** This side's number. */
+  readonly number: number;
   /** Whether the packet was handed to the kernel is not known: what is lost is sent again. */
   send(bytes: Uint8Array): void;
   /** As `send`, for the last packet of a flight: a port of its own then hears that the client's is closed. */
@@ -44,6 +46,7 @@ export async function openOwnPort(
   socket.on('error', failed);
   socket.on('message', (bytes) => listener.receive(bytes));
   return {
+    number: socket.address().port,
     send: (bytes) => socket.send(bytes),
     // The kernel tells of a closed port once, to whichever call comes next: to this one, or to the next receive.
     sendLast: (bytes) => {
@@ -63,7 +66,7 @@ export async function openOwnPort(
  */
 export function shareListeningPort(socket: Socket, { address, port }: RemotePort): TransferPort {
   const send = (bytes: Uint8Array) => socket.send(bytes, port, address);
-  return { send, sendLast: send, close: () => {} };
+  return { number: socket.address().port, send, sendLast: send, close: () => {} };
 }
 
 /** Connected, so that the kernel drops what others send to this port and reports a closed port. */

@@ -18,7 +18,7 @@ export interface SenderOptions {
   /** Milliseconds of a steady clock. */
   readonly clock: () => number;
   /** Shown what is neither data nor an acknowledgement. */
-  readonly onControl?: (direction: 'in' | 'out', bytes: Uint8Array) => void;
+  readonly onControl?: (direction: 'in' | 'out', bytes: Uint8Array, port: number) => void;
 }
 
 /** One transfer under way. */
@@ -63,7 +63,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
   function wireBytes(packet: TransferPacket): Uint8Array {
     if (packet.kind === 'data') return dataPacket(packet.offset / terms.blockSize + 1);
     const bytes = encodeTftpPacket(packet);
-    options.onControl?.('out', bytes);
+    options.onControl?.('out', bytes, port.number);
     return bytes;
   }
 
@@ -111,7 +111,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     const parsed = parseTftpPacket(bytes);
     if (!parsed.ok) return;
     const { packet } = parsed;
-    if (packet.kind === 'error') options.onControl?.('in', bytes);
+    if (packet.kind === 'error') options.onControl?.('in', bytes, port.number);
     if (packet.kind === 'ack' || packet.kind === 'error') tell(packet);
   }
 

@@ -104,11 +104,12 @@ export async function startTftpServer(options: TftpServerOptions): Promise<TftpS
     direction: 'in' | 'out',
     { address, port }: RemotePort,
     bytes: Uint8Array,
-    transfer?: TransferEnd,
+    more: { readonly port?: number; readonly transfer?: TransferEnd } = {},
   ): void {
+    const { port: own = socket.address().port, transfer } = more;
     options.onPacket?.({
       ...{ at: Date.now(), protocol: 'tftp', direction, summary: '', bytes },
-      local: { address: options.address, port: socket.address().port },
+      local: { address: options.address, port: own },
       remote: { address, port },
       ...(transfer ? { transfer } : {}),
     });
@@ -207,7 +208,7 @@ export async function startTftpServer(options: TftpServerOptions): Promise<TftpS
         content,
         terms: agreeTerms(asked, content.length, limits),
         clock: () => performance.now(),
-        onControl: (direction, bytes) => show(direction, from, bytes),
+        onControl: (direction, bytes, port) => show(direction, from, bytes, { port }),
       });
     } catch {
       return refuse(file, from, tftpError.notDefined, 'no socket for the transfer');
@@ -250,7 +251,8 @@ export async function startTftpServer(options: TftpServerOptions): Promise<TftpS
     const { blockSize } = terms;
     const bytes = outcome === 'delivered' ? size : Math.min(size, Math.max(0, acked) * blockSize);
     const end = { file: name, outcome, size, bytes, blockSize, retransmissions };
-    show('out', from, new Uint8Array(), { ...end, reason: printableText(reason) });
+    const transfer = { ...end, reason: printableText(reason) };
+    show('out', from, new Uint8Array(), { transfer });
   }
 
   function refuse(name: string, from: RemotePort, code: number, reason: string): void {

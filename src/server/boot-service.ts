@@ -119,7 +119,8 @@ export function createBootService(parts: BootServiceParts): BootService {
     script,
     async loader(fileName) {
       const blob = generation().loaders[fileName];
-      return blob && servedFile(images.blobPath(blob.digest));
+      const file = blob && (await servedFile(images.blobPath(blob.digest)));
+      return file && { ...file, digest: blob.digest };
     },
     grubStart: (server) => renderGrubStart(server),
     autoexec(from, server) {

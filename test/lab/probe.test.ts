@@ -57,7 +57,7 @@ async function end(child: ChildProcess): Promise<void> {
 }
 
 const startRolecall = (dhcp: 'server' | 'proxy') => {
-  const program = join(import.meta.dirname, 'harness/boot-server-process.ts');
+  const program = new URL('harness/boot-server-process.ts', import.meta.url).pathname;
   return start('server', process.execPath, [program, folder, dhcp], 'listening:');
 };
 

@@ -75,6 +75,7 @@ describe('rolecall explain', () => {
   it('shows the last boot packet by packet and what to do', async () => {
     heard.packets = loaded;
     const { out } = await run('explain', 'web1');
+    expect(out).toContain(`  loader     ${loader} (its last boot asked as UEFI x86-64)\n`);
     expect(out.slice(out.indexOf('  last boot'))).toBe(
       `  last boot  2026-01-31T03:00:00.000Z, by ${asked[0]}:
     03:00:00.000    +0.000 s  DHCP → DISCOVER PXEClient:Arch:00007
@@ -96,6 +97,7 @@ describe('rolecall explain', () => {
 
   it('says what to look for where nothing came', async () => {
     const { out } = await run('explain', 'web1');
+    expect(out).toMatch(/ {2}loader {5}boot\/loader\/undionly\.kpxe or boot\/loader\/ipxe\.efi/);
     expect(out).toMatch(
       /last boot {2}none seen:\n {2}verdict {4}stuck: no DISCOVER of it was seen\n/,
     );

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { parseCidr } from '../../../src/net/ipv4.ts';
 import { packDhcpPacket, parseDhcpPacket } from '../../../src/pxe/dhcp-packet.ts';
 import { type DhcpServerInput, startDhcpServer } from '../../../src/pxe/dhcp-server.ts';
+import { describePacket, type WirePacket } from '../../../src/pxe/wire-packet.ts';
 import type { Network } from '../../../src/site/site.ts';
 import { memoryLeases } from '../../memory-leases.ts';
 import { aDhcpSite, ip } from './a-dhcp-site.ts';
@@ -83,6 +84,22 @@ describe('the server on its sockets', () => {
       'dhcp-offered spare-525400000099',
       'lease 127.0.0.200',
       'dhcp-acked spare-525400000099',
+    ]);
+  });
+
+  it('shows what it hears and what it says, byte for byte', async () => {
+    const shown: WirePacket[] = [];
+    const { server } = await start({ onPacket: (packet) => shown.push(packet) });
+    const client = await aRelay(server.ports.server);
+    await client.ask({ mac: stranger, options: speaker.uefi });
+    const about = { protocol: 'dhcp', machine: stranger, via: 'pxe' };
+    expect(shown).toMatchObject([
+      { ...about, direction: 'in', remote: { address: relay, port: server.ports.server } },
+      { ...about, direction: 'out', remote: { address: relay, port: server.ports.server } },
+    ]);
+    expect(shown.map(describePacket)).toEqual([
+      `DISCOVER PXEClient:Arch:00007 relay ${relay} after 4 s`,
+      `OFFER PXEClient 127.0.0.200 boot file boot/loader/ipxe.efi relay ${relay}`,
     ]);
   });
 
