@@ -42,6 +42,9 @@ const opcodes = { rrq: 1, wrq: 2, data: 3, ack: 4, error: 5, oack: 6 } as const;
 /** RFC 2348: the largest block an option can ask for. */
 export const largestBlock = 65_464;
 
+/** RFC 2347 allows 512 bytes; requests that wait are kept, so they must not be long. */
+const longestRequest = 1024;
+
 /**
  * Reads one datagram as a packet of RFC 1350 or RFC 2347, or says why it is none; never throws.
  * `data` is a view of the datagram, not a copy.
@@ -73,6 +76,8 @@ export function parseTftpPacket(bytes: Uint8Array): TftpParse {
 }
 
 function parseRequest(kind: 'rrq' | 'wrq', bytes: Uint8Array): TftpParse {
+  if (bytes.length > longestRequest)
+    return refuse('request longer than any name and options', true);
   const strings = zeroEndedStrings(bytes.subarray(2));
   if (!strings) return refuse('no zero after the last string of the request', true);
   const [file, mode, ...rest] = strings;

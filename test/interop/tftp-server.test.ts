@@ -255,6 +255,7 @@ describe('what is refused', () => {
     ['netascii', { ...readRequest('a'), mode: 'netascii' } as const, error(0)],
     ['mail', { ...readRequest('a'), mode: 'mail' } as const, error(4)],
     ['half a request', Buffer.from('\0\x01abc'), error(4)],
+    ['a request as long as a file', readRequest('a'.repeat(2000)), error(4)],
   ])('%s', async (_name, request, answer) => {
     const { server, events } = await serve();
     const raw = await client();
