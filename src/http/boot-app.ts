@@ -75,11 +75,12 @@ export function createBootApp(service: BootService, options: BootOptions = {}): 
   );
 
   app.get([scriptPath, grubConfigPath], async (request, response) => {
-    // Express answers HEAD by the GET route; a HEAD must not begin a boot.
-    if (request.method === 'HEAD') return plain(response, 405, 'GET begins a boot', 'GET');
     const query = readScriptQuery(request);
     if (!query) return plain(response, 400, 'mac= is missing or is no MAC address');
-    const answer = await service.script(query, clientAddress(request), serverUrl(request));
+    // Express answers HEAD by the GET route; a HEAD must not begin a boot. GRUB that was started by HTTP Boot
+    // asks for every size first, and gives up on a file without one.
+    const asked = request.method === 'HEAD' ? { ...query, preview: true as const } : query;
+    const answer = await service.script(asked, clientAddress(request), serverUrl(request));
     response.locals.refused = answer.refused;
     response.status(answer.status).type('text/plain');
     response.setHeader('Cache-Control', 'no-store');
@@ -141,11 +142,12 @@ export function createBootApp(service: BootService, options: BootOptions = {}): 
     },
   );
 
-  const files = [loaderUrl(':file'), imagePath(digestPattern), overlayPath(digestPattern)];
+  const files = [
+    ...[loaderUrl(':file'), imagePath(digestPattern), overlayPath(digestPattern)],
+    ...[scriptPath, grubConfigPath],
+  ];
   app.all(files, (_request, response) => plain(response, 405, 'only GET', 'GET, HEAD'));
-  app.all([scriptPath, grubConfigPath, secretsPath(':bootId')], (_request, response) =>
-    plain(response, 405, 'only GET', 'GET'),
-  );
+  app.all(secretsPath(':bootId'), (_request, response) => plain(response, 405, 'only GET', 'GET'));
   app.all(reportPath(':bootId'), (_request, response) => plain(response, 405, 'only POST', 'POST'));
   app.use((_request, response) => plain(response, 404, 'nothing is here'));
   app.use(answerErrors);

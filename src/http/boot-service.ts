@@ -63,7 +63,10 @@ export interface BootService {
   autoexec(from: string, server: string): string;
   /** What GRUB does first, whoever it boots. */
   grubStart(server: string): string;
-  /** The boot script for a machine, which goes on at `server`; its boot is on disk when this resolves. */
+  /**
+   * The boot script for a machine, which goes on at `server`; its boot is on disk when this resolves.
+   * A preview is of the same length.
+   */
   script(
     query: ScriptQuery,
     from: string,

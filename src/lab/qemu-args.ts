@@ -33,10 +33,7 @@ export function renderQemuArgs(
     ...['-name', spec.name],
     ...['-nodefaults', '-no-user-config'],
     ...['-display', 'none'],
-    // Without graphics SeaBIOS says on the serial console what it and the network card's ROM do.
-    // No controller either for the disks that it has not.
-    // Secure Boot's variables are safe from the kernel only behind system management mode.
-    ...['-machine', `q35,graphics=off,sata=off,smbus=off${spec.secureBoot ? ',smm=on' : ''}`],
+    ...['-machine', machine(spec)],
     ...processor(spec, accelerator),
     ...['-smp', String(spec.cpus)],
     ...['-m', String(spec.memory)],
@@ -63,7 +60,18 @@ function literal(text: string): string {
   return text.replaceAll(',', ',,');
 }
 
+function machine(spec: VmSpec): string {
+  if (spec.processor === 'arm64') return 'virt';
+  // Without graphics SeaBIOS says on the serial console what it and the network card's ROM do.
+  // No controller either for the disks that it has not.
+  // Secure Boot's variables are safe from the kernel only behind system management mode.
+  return `q35,graphics=off,sata=off,smbus=off${spec.secureBoot ? ',smm=on' : ''}`;
+}
+
 function processor(spec: VmSpec, accelerator: Accelerator): readonly string[] {
+  if (spec.processor === 'arm64') {
+    return ['-accel', 'tcg,thread=multi,tb-size=256', '-cpu', 'cortex-a57'];
+  }
   return accelerator === 'kvm'
     ? ['-accel', 'kvm', '-cpu', 'host']
     : // The default translation buffer is 1 GiB for each guest; a quarter costs no measurable time.
@@ -102,8 +110,10 @@ function networkCard(
   // Older ones know 1af4:1000 alone, and QEMU comes with ROMs of its own age.
   if (spec.nicModel === 'virtio-net-pci' && spec.rom === 'image') device.push('disable-legacy=on');
   if (index === 0 && spec.firmware === 'uefi') device.push('bootindex=1');
-  // A card without a ROM leaves UEFI to its own network stack, as most servers' firmware has one.
-  if (spec.firmware === 'uefi' || index > 0) device.push('romfile=');
+  // A card without a ROM leaves UEFI to its own network stack, as most servers' firmware has one;
+  // of QEMU's cards it drives virtio-net alone, the others bring their driver in the host's ROM.
+  const isBare = spec.firmware === 'uefi' && spec.rom === 'image';
+  if (isBare || index > 0) device.push('romfile=');
   else if (paths.rom !== undefined) device.push(`romfile=${literal(paths.rom)}`);
   return [
     ...['-netdev', `tap,id=net${index},ifname=${tap},script=no,downscript=no`],

@@ -19,6 +19,8 @@ export type NicModel = 'virtio-net-pci' | 'e1000' | 'e1000e';
 export interface VmSpec {
   /** Name in the lab: the node's, or `spare-<digits of the MAC>`. */
   readonly name: string;
+  readonly processor: 'x86-64' | 'arm64';
+  /** An arm64 machine has UEFI. */
   readonly firmware: 'bios' | 'uefi';
   /** How UEFI firmware asks the network; `http` knows no PXE. */
   readonly bootBy: 'pxe' | 'http';
@@ -29,7 +31,10 @@ export interface VmSpec {
   /** Virtual CPUs. */
   readonly cpus: number;
   readonly nicModel: NicModel;
-  /** Whose ROM a BIOS guest's first card has: the image's (an iPXE of the suite), or that of the host's QEMU. */
+  /**
+   * Whose ROM the first card has: that of the host's QEMU, or the image's, which is an iPXE of the suite for
+   * BIOS guests and none at all for UEFI.
+   */
   readonly rom: 'image' | 'host';
   /** The first one is the one to boot by. */
   readonly nics: readonly VmNic[];
@@ -39,9 +44,9 @@ export interface VmSpec {
   readonly serial: string;
 }
 
-/** What may be ordered for a guest in place of the usual; `secureBoot` means UEFI. */
+/** What may be ordered for a guest in place of the usual; `secureBoot` and `arm64` mean UEFI. */
 export type GuestHardware = Partial<
-  Pick<VmSpec, 'firmware' | 'bootBy' | 'secureBoot' | 'nicModel' | 'rom'>
+  Pick<VmSpec, 'processor' | 'firmware' | 'bootBy' | 'secureBoot' | 'nicModel' | 'rom'>
 >;
 
 export interface GuestWishes {
@@ -103,7 +108,8 @@ export function planGuests(site: Site, wishes: GuestWishes): readonly VmSpec[] {
       const uefi = wishes.uefi ? wishes.uefi.includes(name) : index % 2 === 1;
       return {
         name,
-        firmware: uefi || hardware[name]?.secureBoot ? 'uefi' : 'bios',
+        processor: 'x86-64',
+        firmware: uefi || needsUefi(hardware[name]) ? 'uefi' : 'bios',
         bootBy: 'pxe',
         secureBoot: false,
         memory: wishes.memory,
@@ -118,6 +124,10 @@ export function planGuests(site: Site, wishes: GuestWishes): readonly VmSpec[] {
       };
     })
     .filter((spec) => wanted.some((c) => c.name === spec.name));
+}
+
+function needsUefi(hardware: GuestHardware | undefined): boolean {
+  return hardware?.secureBoot === true || hardware?.processor === 'arm64';
 }
 
 /** The cards that the role file names, boot network first; a node known by UUID alone gets a made-up one. */

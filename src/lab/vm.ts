@@ -33,13 +33,23 @@ export interface VmSetting {
   readonly folder: string;
 }
 
-/** Where Debian's ovmf package puts the firmware, with 4 MiB of flash. */
-function ovmf({ secureBoot }: VmSpec) {
+/** QEMU's program, and where Debian's packages put the UEFI firmware. */
+function partsOf({ processor, secureBoot }: VmSpec) {
+  if (processor === 'arm64') {
+    return {
+      qemu: 'qemu-system-aarch64',
+      code: '/usr/share/AAVMF/AAVMF_CODE.fd',
+      vars: '/usr/share/AAVMF/AAVMF_VARS.fd',
+      packages: 'qemu-efi-aarch64',
+    };
+  }
   // The variables of `.ms` hold Microsoft's keys and have Secure Boot switched on.
   const kind = secureBoot ? '.ms' : '';
   return {
+    qemu: 'qemu-system-x86_64',
     code: `/usr/share/OVMF/OVMF_CODE_4M${kind}.fd`,
     vars: `/usr/share/OVMF/OVMF_VARS_4M${kind}.fd`,
+    packages: 'ovmf',
   };
 }
 
@@ -52,7 +62,7 @@ export function vmPaths(folder: string, spec: VmSpec, roms: Roms): VmPaths {
     consoleLog: join(folder, 'console.log'),
     ...(rom === undefined ? {} : { rom }),
     ...(spec.firmware === 'uefi'
-      ? { ovmfCode: ovmf(spec).code, ovmfVars: join(folder, 'vars.fd') }
+      ? { ovmfCode: partsOf(spec).code, ovmfVars: join(folder, 'vars.fd') }
       : {}),
   };
 }
@@ -62,17 +72,17 @@ export async function startVm(spec: VmSpec, setting: VmSetting): Promise<Running
   const { folder, network } = setting;
   await mkdir(folder, { recursive: true });
   const paths = vmPaths(folder, spec, setting.roms);
+  const { qemu, code, vars, packages } = partsOf(spec);
   if (paths.ovmfVars !== undefined) {
-    const { code, vars } = ovmf(spec);
     if (!existsSync(code)) {
-      throw new AppError('lab-no-ovmf', `no UEFI firmware ${code}`, 'apt-get install ovmf');
+      throw new AppError('lab-no-ovmf', `no UEFI firmware ${code}`, `apt-get install ${packages}`);
     }
     await copyFile(vars, paths.ovmfVars);
   }
   for (const file of [paths.qmp, paths.console, paths.consoleLog]) await rm(file, { force: true });
   const args = renderQemuArgs(spec, paths, setting.taps, setting.accelerator);
   const log = join(folder, 'qemu.log');
-  const program = await startProgram(...network.inside('qemu-system-x86_64', args), { log });
+  const program = await startProgram(...network.inside(qemu, args), { log });
   return {
     spec,
     paths,

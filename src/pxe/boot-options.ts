@@ -45,15 +45,15 @@ export function bootAnswer(
   const servers: [number, Uint8Array] = [dhcpOption.tftpServers, ipv4Bytes(facts.serverAddress)];
   const named = (file: string): [number, Uint8Array] => [dhcpOption.bootFile, closedText(file)];
 
+  // A ROM too old to name its architecture is a BIOS one.
+  const arch = client.arch ?? 0;
+  const script = scriptUrl(facts.httpServer, client.mac, architectures[arch]?.loaders?.runs);
   if (client.via === 'rolecall' || (client.via === 'ipxe' && facts.isOurLoader)) {
-    const file = scriptUrl(facts.httpServer, client.mac);
     const options = as === 'proxy' ? [proxyClass] : [ipxeOptions()];
-    return { kind: 'boot', file, options: [named(file), ...options] };
+    return { kind: 'boot', file: script, options: [named(script), ...options] };
   }
   if (client.via === 'os' && client.arch === undefined) return { kind: 'nothing' };
 
-  // A ROM too old to name its architecture is a BIOS one.
-  const arch = client.arch ?? 0;
   const node = facts.machine.kind === 'node' ? facts.machine.node : undefined;
   const loader = chooseLoader(arch, loaderWishes(facts.site, node));
   if (loader === undefined) {
@@ -62,7 +62,6 @@ export function bootAnswer(
       reason: `there is no loader for ${architectures[arch]?.name ?? `architecture ${arch}`}`,
     };
   }
-  const script = scriptUrl(facts.httpServer, client.mac);
   const options = ipxeOptions(loaderScriptlet(script));
   // For autoexec.ipxe, which only UEFI builds of our loader ask for.
   const prefix: readonly [number, Uint8Array][] =

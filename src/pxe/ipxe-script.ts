@@ -4,8 +4,10 @@ import { type BootInstance, bootArguments } from '../boot/kernel-args.ts';
 import type { MacAddress } from '../net/mac.ts';
 
 /** URL of a machine's boot script; iPXE itself puts in the UUID and the serial number. */
-export function scriptUrl(server: string, mac: MacAddress): string {
-  return `${server}${scriptPath}?mac=${mac}&uuid=\${uuid}&serial=\${serial:uristring}`;
+export function scriptUrl(server: string, mac: MacAddress, runs = 'amd64'): string {
+  // For most machines nothing: the smallest reply of DHCP has no room for it.
+  const arch = runs === 'amd64' ? '' : `&arch=${runs}`;
+  return `${server}${scriptPath}?mac=${mac}&uuid=\${uuid}&serial=\${serial:uristring}${arch}`;
 }
 
 /** The iPXE script that boots one node's boot set. */

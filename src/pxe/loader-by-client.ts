@@ -1,3 +1,4 @@
+import { nodeArchitecture } from '../boot/node-architecture.ts';
 import type { Site, SiteNode } from '../site/site.ts';
 
 /** Which driver of its network card a loader uses: its own, or the firmware's (UNDI, SNP). */
@@ -14,6 +15,8 @@ export interface Architecture {
 
 /** File names of an architecture's loaders. */
 interface Loaders {
+  /** Which images they can boot, in Debian's word. */
+  readonly runs: 'amd64' | 'arm64';
   readonly native: string;
   readonly firmware: string;
   /** The flavour that a machine gets whose role file says nothing. */
@@ -23,9 +26,15 @@ interface Loaders {
 }
 
 /** UNDI works with every card whose ROM got this far; the image's own drivers are a minority's. */
-const bios: Loaders = { native: 'ipxe.pxe', firmware: 'undionly.kpxe', usual: 'firmware' };
+const bios: Loaders = {
+  runs: 'amd64',
+  native: 'ipxe.pxe',
+  firmware: 'undionly.kpxe',
+  usual: 'firmware',
+};
 
 const x64: Loaders = {
+  runs: 'amd64',
   native: 'ipxe.efi',
   firmware: 'snponly.efi',
   usual: 'native',
@@ -34,6 +43,7 @@ const x64: Loaders = {
 
 /** GRUB has no drivers of its own: one signed build goes by the firmware's, with and without Secure Boot. */
 const arm64: Loaders = {
+  runs: 'arm64',
   native: 'ipxe-arm64.efi',
   firmware: 'grubaa64.efi',
   usual: 'firmware',
@@ -96,9 +106,8 @@ export function loadersOf(
 /** The loaders that the machines of a site cannot do without: those of architectures that there are images of. */
 export function neededLoaders(site: Site): readonly string[] {
   const wishes = [undefined, ...site.nodes.values()].map((node) => loaderWishes(site, node));
-  const bootable = Object.keys(architectures).filter((arch) => {
-    const { loaders } = architectures[Number(arch)] ?? {};
-    return loaders === bios || loaders === x64;
-  });
+  const bootable = Object.keys(architectures).filter(
+    (arch) => architectures[Number(arch)]?.loaders?.runs === nodeArchitecture,
+  );
   return [...new Set(wishes.flatMap((wish) => loadersOf(wish, bootable)))];
 }

@@ -65,7 +65,7 @@ function askFrom({ mac, address, script }: AddressedMachine): readonly string[] 
     'goto card',
     ':found',
     ...given.flatMap(([name, value]) => (value ? [`set net\${card}/${name} ${value}`] : [])),
-    `ifopen net\${card} && chain --replace ${script} ||`,
+    `ifopen net\${card} && chain --replace ${script}&arch=\${buildarch} ||`,
     ...given.flatMap(([name, value]) => (value ? [`clear net\${card}/${name}`] : [])),
   ];
 }

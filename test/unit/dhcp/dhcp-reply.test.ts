@@ -562,6 +562,11 @@ describe('what a client loads next', () => {
     ['an iPXE that is not ours', speaker.ipxe, 'boot/loader/undionly.kpxe'],
     ['our loader', speaker.rolecall, script],
     [
+      'our loader on arm64',
+      { ...speaker.rolecall, 93: Uint8Array.of(0, 11) },
+      `${script}&arch=arm64`,
+    ],
+    [
       'a loader that only names an architecture',
       { 93: Uint8Array.of(0, 7) },
       'boot/loader/ipxe.efi',

@@ -102,6 +102,13 @@ describe('hardware other than the usual', () => {
     expect(args).toContain('-global driver=cfi.pflash01,property=secure,value=on');
   });
 
+  it('is an arm64 machine', () => {
+    const { guest, paths, args } = ordered({ processor: 'arm64' });
+    expect(guest.firmware).toBe('uefi');
+    expect(paths.ovmfCode).toContain('AAVMF');
+    expect(args).toMatch(/-machine virt .*-cpu cortex/);
+  });
+
   it("takes the ROM of its card, or the host's", () => {
     expect(ordered({ firmware: 'bios', nicModel: 'e1000' }).args).toMatch(/e1000,.*romfile=.e1000/);
     expect(ordered({ firmware: 'bios', rom: 'host' }).args).not.toContain('romfile=');

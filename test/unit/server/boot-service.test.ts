@@ -195,3 +195,15 @@ describe('the first script of a loader that HTTP Boot started', () => {
     expect(service.autoexec('10.77.0.201', server)).toContain('ifconf -c dhcp');
   });
 });
+
+test('a preview is as long as the script that follows, and begins no boot', async () => {
+  const { service, state, journal } = await serve();
+  if (!mac) throw new Error('no MAC');
+  const query = { mac, loader: 'grub' } as const;
+  const measured = await service.script({ ...query, preview: true }, '10.77.0.200', server);
+  expect(state.boots.latestAt('10.77.0.200')).toBeUndefined();
+  expect(journal.machines().get(mac)).toBeUndefined();
+  const begun = await service.script(query, '10.77.0.200', server);
+  expect(begun.body).not.toBe(measured.body);
+  expect(begun.body).toHaveLength(measured.body.length);
+});
