@@ -43,7 +43,13 @@ interface Explanation {
   /** Its packets and what they show, by the server's word; where no server answers, why. */
   readonly lastBoot: LastBootFound;
   /** What it runs by the server's word; absent where no server answers. */
-  readonly now?: { readonly stage: string; readonly since: string; readonly bootSet: string };
+  readonly now?: {
+    readonly stage: string;
+    readonly since: string;
+    readonly bootSet: string;
+    /** Its switch port, as a role file spells it; absent where no relay or switch names it. */
+    readonly port?: string;
+  };
 }
 
 /** `rolecall explain <node|mac>`: what it would boot, and why, from the site on disk. */
@@ -149,7 +155,8 @@ async function nowOf(
 ): Promise<Explanation['now']> {
   try {
     const detail = (await fetchAdmin(globals, `/api/v1/nodes/${name}`, server)) as NodeDetail;
-    return { stage: detail.stage, since: detail.since, bootSet: detail.bootSet };
+    const { stage, since, bootSet, port } = detail;
+    return { stage, since, bootSet, ...(port === undefined ? {} : { port }) };
   } catch (error) {
     if (error instanceof AppError) return undefined;
     throw error;
@@ -169,6 +176,10 @@ function renderExplanation(e: Explanation): string {
     ],
     ['boot set', short(e.bootSet)],
     ['arguments', e.arguments.join(' ')],
+    [
+      'port',
+      e.now?.port === undefined ? '' : `${e.now.port}, in a role file: id: {port: '${e.now.port}'}`,
+    ],
     ['now', e.now ? `${e.now.stage}${e.now.since ? ` since ${e.now.since}` : ''}${nowSet(e)}` : ''],
   ];
   const head = e.name ? `${e.name} (${e.mac}): ${e.known}` : `${e.mac}: ${e.known}`;

@@ -110,9 +110,16 @@ export function createBootService(parts: BootServiceParts): BootService {
     journal.add({ machine: record.machine, node: record.node, ...body });
   }
 
-  /** Of which machine a request from this address is. */
+  /**
+   * Of which boot a request from this address is. Beside another DHCP server the loader may have another
+   * address than Linux will have, and both may be somebody else's of an earlier day.
+   */
   function bootFrom(address: string): BootRecord | undefined {
-    return state.boots.latestAt(address);
+    const machine = parts.machineAt(address);
+    const byAddress = state.boots.latestAt(address);
+    const byMachine = machine && state.boots.latestOf(machine);
+    if (!byAddress || !byMachine) return byAddress ?? byMachine;
+    return byMachine.createdAt > byAddress.createdAt ? byMachine : byAddress;
   }
 
   return {

@@ -67,8 +67,8 @@ it('beside dnsmasq and Kea, which give the addresses, all firmware boots from he
         const asked = Date.now();
         await restart();
         for (const name of machines) {
-          await until(`${name} has its boot script beside Kea`, 240, async () =>
-            (await lab.events(name)).some((e) => e.kind === 'script-sent' && e.at >= asked),
+          await until(`${name} fetches its kernel beside Kea`, 240, async () =>
+            (await lab.events(name)).some((e) => e.kind === 'blob-sent' && e.at >= asked),
           );
         }
         await expectProxied(asked);
@@ -91,6 +91,11 @@ it('beside dnsmasq and Kea, which give the addresses, all firmware boots from he
           if (name === 'web2') expect(ports).toContain('boot-server');
           expect(
             events.some((e) => e.kind === 'loader-sent'),
+            name,
+          ).toBe(true);
+          // By the address that its loader has, which need not be that of its role file.
+          expect(
+            events.some((e) => e.kind === 'blob-sent' && e.what === 'kernel'),
             name,
           ).toBe(true);
           expect(events.some((e) => e.kind === 'dhcp-offered' || e.kind === 'dhcp-acked')).toBe(

@@ -1,6 +1,7 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import type { Sent } from '../../../src/http/boot-service.ts';
 import { openImageStore } from '../../../src/images/image-store.ts';
 import { parseMac } from '../../../src/net/mac.ts';
 import type { Fleet } from '../../../src/roles/fleet.ts';
@@ -93,6 +94,19 @@ test('a machine whose loader does not say its UUID is known by that of its hardw
   await edit(nameByUuid);
   expect(await first.alive()).toBe('reboot');
   expect((await boot()).node).toBe('web2');
+});
+
+test('what a loader fetches counts, though another DHCP server gave it another address', async () => {
+  const { boot, edit, service, state } = await serve();
+  await edit(nameByUuid);
+  await boot({ uuid });
+  const record = state.boots.list().at(-1);
+  expect(record).toMatchObject({ node: 'web2', address: '10.77.0.12' });
+  const kernel = record?.set.kernel.digest ?? '';
+  service.sent?.({ what: 'image', name: kernel, bytes: 7, from: '10.77.0.200' } as Sent);
+  expect(state.events.list().at(-1)?.event).toMatchObject({
+    ...{ kind: 'blob-sent', what: 'kernel', node: 'web2', machine: mac },
+  });
 });
 
 test('a second machine of the same UUID gets no script while the first runs', async () => {
