@@ -37,6 +37,9 @@ export interface GenerationParts {
   readonly overlays: OverlayStore;
 }
 
+/** Overlays that go to disk together: one is rendered while others are written. */
+const together = 16;
+
 /** Renders and packs every node's overlay; on disk when this resolves. */
 export async function prepareGeneration(parts: GenerationParts): Promise<Generation> {
   const { fleet, images, overlays } = parts;
@@ -60,7 +63,15 @@ export async function prepareGeneration(parts: GenerationParts): Promise<Generat
   }
 
   const sets = new Map<string, PreparedSet>();
-  for (const node of fleet.site.nodes.values()) sets.set(node.name, await bootSet(node));
+  const nodes = [...fleet.site.nodes.values()];
+  for (let at = 0; at < nodes.length; at += together) {
+    const some = nodes.slice(at, at + together);
+    const prepared = await Promise.all(some.map(bootSet));
+    for (const [i, node] of some.entries()) {
+      const set = prepared[i];
+      if (set) sets.set(node.name, set);
+    }
+  }
   const digests = new Set<Digest>();
   return {
     number: parts.number,
@@ -121,6 +132,6 @@ async function prepareSet(
     const reasons = prepared.problems.map((p) => (p.hint ? `${p.message} (${p.hint})` : p.message));
     return { ok: false, reason: reasons.join('\n') };
   }
-  overlays.put(prepared.overlay);
+  await overlays.put(prepared.overlay);
   return { ok: true, set: prepared.set };
 }

@@ -1,24 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-  utimesSync,
-  writeSync,
-} from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, statSync, utimesSync } from 'node:fs';
+import { open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Blob } from '../boot/image-manifest.ts';
 import { type Digest, digestOf, parseDigest } from '../digest.ts';
+import { syncFolder } from '../system/durable-file.ts';
 
 /** Overlay tars by digest, as files, so that a boot that has begun gets the overlay it began with. */
 export interface OverlayStore {
-  /** Keeps the tar; on disk under its digest when this returns. */
-  put(tar: Uint8Array): Blob;
+  /** Keeps the tar; on disk under its digest when this resolves. */
+  put(tar: Uint8Array): Promise<Blob>;
   /** The file of that overlay and its size in bytes; undefined where it is not kept. */
   file(digest: Digest): { readonly path: string; readonly size: number } | undefined;
   /** Deletes overlays that `keep` does not name and that are older than `minAge` milliseconds. */
@@ -42,7 +33,7 @@ export function openOverlayStore(folder: string): OverlayStore {
 
   return {
     file,
-    put(tar) {
+    async put(tar) {
       const digest = digestOf(tar);
       if (file(digest)?.size === tar.byteLength) {
         // It counts as new: nobody names it yet, and a pruning must not take it before somebody does.
@@ -51,9 +42,9 @@ export function openOverlayStore(folder: string): OverlayStore {
         return { digest, size: tar.byteLength };
       }
       const aside = join(folder, `.writing-${randomBytes(8).toString('hex')}`);
-      writeDurably(aside, tar);
-      renameSync(aside, pathOf(digest));
-      syncFolder(folder);
+      await writeDurably(aside, tar);
+      await rename(aside, pathOf(digest));
+      await syncFolder(folder);
       return { digest, size: tar.byteLength };
     },
     prune(keep, now, minAge = day) {
@@ -67,23 +58,13 @@ export function openOverlayStore(folder: string): OverlayStore {
   };
 }
 
-function writeDurably(path: string, bytes: Uint8Array): void {
-  const fd = openSync(path, 'wx', 0o600);
+/** A rack of spares asks for its overlays at once: while the disk writes one, the server answers others. */
+async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
+  const file = await open(path, 'wx', 0o600);
   try {
-    let offset = 0;
-    while (offset < bytes.byteLength) offset += writeSync(fd, bytes, offset);
-    fsyncSync(fd);
+    await file.writeFile(bytes);
+    await file.sync();
   } finally {
-    closeSync(fd);
-  }
-}
-
-/** A rename is on disk once its folder is. */
-function syncFolder(folder: string): void {
-  const fd = openSync(folder, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
+    await file.close();
   }
 }

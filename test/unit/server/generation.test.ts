@@ -11,7 +11,7 @@ test('a spare whose overlay the disk refused gets it when the disk has room', as
   let full = false;
   const generation = await generationOf(await labFleet(), {
     ...overlays,
-    put(tar) {
+    async put(tar) {
       if (full) throw new Error('no space left on device');
       return overlays.put(tar);
     },
@@ -28,11 +28,11 @@ test('a spare whose overlay the disk refused gets it when the disk has room', as
 test('an old overlay that a generation in the making names again outlives a pruning', async () => {
   const overlays = openOverlayStore(temporaryFolder());
   const tar = Buffer.from('overlay of web1');
-  const { digest } = overlays.put(tar);
+  const { digest } = await overlays.put(tar);
   const path = overlays.file(digest)?.path ?? '';
   const now = Date.now();
   utimesSync(path, 0, 0);
-  overlays.put(tar);
+  await overlays.put(tar);
   overlays.prune(new Set(), now);
   expect(overlays.file(digest)?.size).toBe(tar.byteLength);
 });

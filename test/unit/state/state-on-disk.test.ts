@@ -242,25 +242,25 @@ describe('boots', () => {
 });
 
 describe('overlays', () => {
-  test('are files by digest, whole or not there', () => {
+  test('are files by digest, whole or not there', async () => {
     const folder = temporaryFolder();
     const state = open(folder);
     const tar = Buffer.from('an overlay');
-    const blob = state.overlays.put(tar);
+    const blob = await state.overlays.put(tar);
     expect(blob).toEqual({ digest: digestOf(tar), size: tar.length });
-    expect(state.overlays.put(tar)).toEqual(blob);
+    expect(await state.overlays.put(tar)).toEqual(blob);
     const path = state.overlays.file(blob.digest)?.path ?? '';
     expect(readFileSync(path)).toEqual(tar);
     expect(statSync(path).mode & 0o777).toBe(0o600);
     expect(state.overlays.file(digestOf('other'))).toBeUndefined();
   });
 
-  test('one cut short is written anew', () => {
+  test('one cut short is written anew', async () => {
     const state = open(temporaryFolder());
-    const { digest } = state.overlays.put(Buffer.from('an overlay'));
+    const { digest } = await state.overlays.put(Buffer.from('an overlay'));
     const path = state.overlays.file(digest)?.path ?? '';
     writeFileSync(path, 'an');
-    state.overlays.put(Buffer.from('an overlay'));
+    await state.overlays.put(Buffer.from('an overlay'));
     expect(readFileSync(path, 'utf8')).toBe('an overlay');
   });
 
@@ -274,8 +274,12 @@ describe('overlays', () => {
 
   test('are kept while a boot or the generation in use names them', async () => {
     const state = open(temporaryFolder());
-    const put = (text: string) => state.overlays.put(Buffer.from(text)).digest;
-    const [named, current, neither] = [put('named'), put('current'), put('neither')];
+    const put = async (text: string) => (await state.overlays.put(Buffer.from(text))).digest;
+    const [named, current, neither] = [
+      await put('named'),
+      await put('current'),
+      await put('neither'),
+    ];
     await state.boots.record({
       bootId: 'a',
       machine: mac(1),

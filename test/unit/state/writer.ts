@@ -11,7 +11,7 @@ const [folder = ''] = process.argv.slice(2);
 const state = openState(folder);
 process.stdout.write('open\n');
 for (let n = 1; ; n += 1) {
-  const overlay = state.overlays.put(Buffer.from(`overlay ${n}`));
+  const overlay = await state.overlays.put(Buffer.from(`overlay ${n}`));
   await state.boots.record({
     bootId: String(n),
     machine: mac(n % 200),
