@@ -9,17 +9,15 @@ import {
   loaderFolder,
   loaderPath,
 } from '../../src/boot/boot-paths.ts';
-import type { ImageManifest } from '../../src/boot/image-manifest.ts';
-import { openImageStore } from '../../src/images/image-store.ts';
 import type { Ipv4 } from '../../src/net/ipv4.ts';
 import type { MacAddress } from '../../src/net/mac.ts';
 import { bootAnswer } from '../../src/pxe/boot-options.ts';
 import type { DhcpClient } from '../../src/pxe/identify-client.ts';
-import { architectures, chooseLoader, loadersOf } from '../../src/pxe/loader-by-client.ts';
-import { loadRoles } from '../../src/roles/load-roles.ts';
+import { architectures, chooseLoader } from '../../src/pxe/loader-by-client.ts';
 import { type RunningServer, startServer } from '../../src/server/start-server.ts';
 import type { Site, SiteNode } from '../../src/site/site.ts';
 import { runProgram } from '../../src/system/run-program.ts';
+import { contentOf, storeImage } from '../stored-image.ts';
 
 /** Every name that DHCP, a boot script or kernel arguments give away is fetched from the real servers. */
 const mac = '52:54:00:00:00:11' as MacAddress;
@@ -182,47 +180,6 @@ admins: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJDqR3W2M8BGYYGlFiRkaqiJ2vJ9QmL0CE9
 networks:
   boot: {subnet: 127.0.0.0/24, server: ${address}, dhcp: server, pool: 127.0.0.200-127.0.0.249}
 `;
-
-const allLoaders = [...new Set(wishes.flatMap((wish) => loadersOf(wish)))];
-
-function contentOf(part: string): string {
-  return `the bytes of ${part}\n`;
-}
-
-/** An image of a few bytes whose manifest says what the shipped roles ask for. */
-async function storeImage(state: string): Promise<void> {
-  const store = openImageStore(state);
-  const add = async (part: string) => {
-    const file = join(folder, `part-${part}`);
-    await writeFile(file, contentOf(part));
-    return store.addBlob(file);
-  };
-  const loaders: ImageManifest['loaders'] = Object.fromEntries(
-    await Promise.all(allLoaders.map(async (name) => [name, await add(name)] as const)),
-  );
-  const roles = await loadRoles(folder);
-  if (!roles.ok) throw new Error(JSON.stringify(roles.problems));
-  const all = [...roles.value.values()];
-  const install = { alias: [], wantedBy: ['multi-user.target'], requiredBy: [], also: [] };
-  const image = await store.addImage({
-    format: 1,
-    name: 'universal',
-    architecture: 'amd64',
-    suite: 'trixie',
-    kernelVersion: '6.12',
-    kernel: await add('kernel'),
-    initramfs: await add('initramfs'),
-    root: await add('root'),
-    loaders,
-    packages: Object.fromEntries(all.flatMap((role) => role.packages.map((p) => [p, '1']))),
-    units: Object.fromEntries(
-      [...all.flatMap((role) => role.units), 'getty@.service'].map((unit) => [unit, install]),
-    ),
-    users: {},
-    groups: {},
-  });
-  await store.tag(image.digest, 'published');
-}
 
 /** The body behind a name as a client takes it: a URL by HTTP, anything else by TFTP. */
 async function get(name: string): Promise<Buffer> {
