@@ -9,6 +9,7 @@ export default defineConfig({
           name: 'fast',
           include: ['test/{unit,golden,captures,contract,property,interop}/**/*.test.ts'],
           testTimeout: 30_000,
+          hookTimeout: 30_000,
           // Most of a file's time is waiting for other programs or loading the same sources once more; the
           // sources keep nothing between calls, so files may share them.
           maxWorkers: 3,
