@@ -82,7 +82,7 @@ export function createBootTrace(limits: Partial<TraceLimits> = {}): BootTrace {
     const kept = fresh ? { packets: [], dropped: 0, bytes: 0, asking: true } : (before as Kept);
     if (isChatter(packet, kept.packets)) return;
     forget(machine);
-    keep(kept, { ...packet, machine, bytes: Uint8Array.from(packet.bytes.subarray(0, frame)) });
+    keep(kept, { ...packet, machine, bytes: new Uint8Array(packet.bytes.subarray(0, frame)) });
     (kept.asking ? strangers : machines).set(machine, kept);
     bytes += kept.bytes;
     evict();
@@ -175,11 +175,18 @@ function beginsBoot(packet: WirePacket, before: Kept | undefined): boolean {
 const discover = 1;
 const offer = 2;
 
-function typeOf(packet: WirePacket): number {
-  const parsed = parseDhcpPacket(packet.bytes);
-  return parsed.kind === 'packet'
-    ? (parsed.packet.options.get(dhcpOption.messageType)?.[0] ?? 0)
-    : 0;
+/** Header and magic cookie (RFC 2131 §2). */
+const optionsAt = 240;
+
+/** The message type alone, which a storm asks for thousands of times a second; 0 where there is none. */
+function typeOf({ bytes }: WirePacket): number {
+  for (let at = optionsAt; at + 2 < bytes.length; ) {
+    const code = bytes[at];
+    if (code === dhcpOption.messageType) return bytes[at + 2] ?? 0;
+    if (code === dhcpOption.end) return 0;
+    at += code === dhcpOption.pad ? 1 : 2 + (bytes[at + 1] ?? 0);
+  }
+  return 0;
 }
 
 function isAsking(packet: WirePacket): boolean {
@@ -207,10 +214,11 @@ function isChatter(packet: WirePacket, before: readonly WirePacket[]): boolean {
 
 /** The address that this message shows its machine to have or to take. */
 function addressIn(packet: WirePacket): string | undefined {
+  const type = typeOf(packet);
+  if (type === discover || type === offer) return undefined;
   const parsed = parseDhcpPacket(packet.bytes);
   if (parsed.kind === 'refusal') return undefined;
   const { yiaddr, ciaddr, options } = parsed.packet;
-  const type = options.get(dhcpOption.messageType)?.[0] ?? 0;
   // Also the address that another DHCP server gives it, which its REQUEST to everyone names.
   if (type === 3 && ciaddr === noAddress) return readIpv4(options.get(dhcpOption.requestedAddress));
   if (type === 5 && yiaddr !== noAddress) return yiaddr;
