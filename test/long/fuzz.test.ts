@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { fuzzBootRequests } from '../fuzz/boot-requests.ts';
 import { fuzz } from '../fuzz/run-fuzz.ts';
 import { fuzzShares } from '../fuzz/targets.ts';
 
@@ -25,6 +26,11 @@ describe.each(fuzzShares.map((share) => [share.target().name, share] as const))(
     });
   },
 );
+
+it(`20,000 requests to the boot listener from seed ${seed} are answered`, async () => {
+  const came = await fuzzBootRequests(seed, 20_000);
+  for (const status of ['200', '400', '404']) expect(came.get(status) ?? 0).toBeGreaterThan(500);
+});
 
 function memory(): number {
   globalThis.gc?.();
