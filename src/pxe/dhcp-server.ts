@@ -17,6 +17,7 @@ import { clientIdentity, type DhcpClient, identifyClient } from './identify-clie
 import { createPoolIndex } from './pool-index.ts';
 import { createRepeatedRefusals } from './repeated-refusals.ts';
 import { bootServerPort, type Destination, type DhcpPorts } from './reply-destination.ts';
+import { createStrangerEvents } from './stranger-events.ts';
 import type { WirePacket } from './wire-packet.ts';
 
 export interface DhcpServerInput {
@@ -61,6 +62,13 @@ interface Mouth extends DhcpSegment {
   readonly ports: DhcpPorts;
 }
 
+interface Heard {
+  readonly mouth: Mouth;
+  readonly decision: DhcpDecision;
+  /** Whether no role file names the machine. */
+  readonly isStranger: boolean;
+}
+
 /**
  * Answers DHCP, as server or proxy, on every segment; resolves when it listens.
  * Fails with an AppError where an address or a port cannot be had, or no network of site.yaml has the address.
@@ -71,10 +79,11 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
   const pools = createPoolIndex(input.leases, held);
   const firmware = createFirmwareSightings();
   const refusals = createRepeatedRefusals();
+  const strangers = createStrangerEvents();
   const commits = createGroupCommit(input.leases, input.log);
   const ears = await openEars(input);
 
-  function decide(ear: Ear, from: Destination, client: DhcpClient): [Mouth, DhcpDecision] {
+  function decide(ear: Ear, from: Destination, client: DhcpClient): Heard {
     const { site } = input.current();
     const at = now();
     firmware.note(client, at);
@@ -97,7 +106,7 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
       now: at,
       ...(input.leaseSeconds === undefined ? {} : { leaseSeconds: input.leaseSeconds }),
     });
-    return [mouth, decision];
+    return { mouth, decision, isStranger: who.machine.kind !== 'node' };
   }
 
   function apply(change: LeaseChange): void {
@@ -136,7 +145,8 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
       return;
     }
     const { client } = identified;
-    const [mouth, decision] = decide(ear, from, client);
+    const heard = decide(ear, from, client);
+    const { mouth, decision } = heard;
     const local = { address: mouth.serverAddress, port: ear.port };
     if (input.onPacket) show('in', client, local, from, bytes);
     for (const change of decision.changes) apply(change);
@@ -144,7 +154,7 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
       if (decision.kind === 'reply') {
         send(ear.asksBootServer ? ear.socket : mouth.own, local, client, decision);
       }
-      tell(client, decision);
+      tell(client, heard);
     };
     // An offer promises nothing that a restart may not forget (RFC 2131 §3.1.2); it waits for no disk.
     if (decision.changes.some((change) => change.kind === 'put' || change.kind === 'delete')) {
@@ -152,8 +162,15 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
     } else answer();
   }
 
-  function tell(client: DhcpClient, decision: DhcpDecision): void {
-    if (!refusals.isNews(client.mac, decision, now())) return;
+  function tell(client: DhcpClient, { decision, isStranger }: Heard): void {
+    const at = now();
+    if (!refusals.isNews(client.mac, decision, at)) return;
+    const { tell, instead } = isStranger ? strangers.admit(decision, at) : { tell: true };
+    if (instead !== undefined) {
+      const event: EventBody = { kind: 'dhcp-refused', reason: instead };
+      input.onEvent({ machine: client.mac, node: decision.node, ...event });
+    }
+    if (!tell) return;
     if (decision.event) {
       input.onEvent({ machine: client.mac, node: decision.node, ...decision.event });
     } else if (decision.kind === 'ignore') {
