@@ -46,6 +46,7 @@ function subject(
   if (event?.kind === 'dhcp-problem' || event?.kind === 'dhcp-refused') {
     return { who: mac, what: event.reason };
   }
-  // Firmware, then a loader, take one address.
+  // A machine that boots again within the minute is on record again: what it takes belongs to that boot.
+  if (event) return undefined;
   return decision.kind === 'ignore' ? { who: mac, what: decision.reason } : undefined;
 }

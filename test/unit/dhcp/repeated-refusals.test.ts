@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { DhcpDecision } from '../../../src/pxe/dhcp-decision.ts';
 import { createRepeatedRefusals } from '../../../src/pxe/repeated-refusals.ts';
 import type { EventBody } from '../../../src/state/event.ts';
-import { mac } from './a-dhcp-site.ts';
+import { ip, mac } from './a-dhcp-site.ts';
 
 const one = mac('52:54:00:00:00:01');
 const other = mac('52:54:00:00:00:02');
@@ -52,6 +52,14 @@ describe('a repeated refusal', () => {
     }
     expect(refusals.isNews(other, refused('no loader'), 1)).toBe(false);
     expect(refusals.isNews(one, refused('no loader'), 2)).toBe(true);
+  });
+});
+
+describe('an address that another DHCP server gave', () => {
+  it('is told at every boot, also where one follows the other within a minute', () => {
+    const refusals = createRepeatedRefusals();
+    const taken: EventBody = { kind: 'address-taken', address: ip('10.77.0.52'), via: 'pxe' };
+    expect([0, 1].map((at) => refusals.isNews(one, ignored('x', taken), at))).toEqual([true, true]);
   });
 });
 
