@@ -1,4 +1,5 @@
 import { AppError } from '../errors.ts';
+import { openLastGoodSite } from '../server/last-good-site.ts';
 import { withBroadcastSockets } from '../server/open-broadcast-sockets.ts';
 import { startServer } from '../server/start-server.ts';
 import { loadSite } from '../site/load-site.ts';
@@ -16,7 +17,7 @@ export const register: RegisterCommand = (program, globals) => {
     .option('--no-admin', 'only the unix socket in the state folder')
     .action(async (options: { admin: string | false }) => {
       const { site, state, supervised, listenFds } = globals();
-      if (!listenFds) await restartWithSockets(site);
+      if (!listenFds) await restartWithSockets(site, state);
       const server = await startServer({
         siteDir: site,
         stateDir: state,
@@ -39,10 +40,11 @@ export const register: RegisterCommand = (program, globals) => {
 };
 
 /** Becomes this same program with its sockets open; returns where no site says which those are. */
-async function restartWithSockets(dir: string): Promise<void> {
-  const site = await loadSite(dir);
+async function restartWithSockets(siteDir: string, stateDir: string): Promise<void> {
+  const loaded = await loadSite(siteDir);
+  const site = loaded.ok ? loaded.value : (await openLastGoodSite(stateDir).load())?.site;
   const self = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
-  const command = site.ok ? await withBroadcastSockets(site.value, 67, self) : undefined;
+  const command = site && (await withBroadcastSockets(site, 67, self));
   if (command) process.execve?.(command[0] ?? '', command, process.env);
 }
 

@@ -17,6 +17,8 @@ import {
 export interface SiteInForceParts {
   readonly first: Generation;
   readonly prepare: (fleet: Fleet, number: number) => Promise<Generation>;
+  /** Keeps a site that is served, for a start at which the one on disk is broken. */
+  readonly keep: (fleet: Fleet) => Promise<void>;
   readonly journal: Journal;
   readonly log: (line: string) => void;
 }
@@ -49,6 +51,16 @@ export function createSiteInForce(parts: SiteInForceParts): SiteInForce {
   let generation = parts.first;
   let problem: SiteProblem | undefined;
 
+  /** Machines boot from what is served; that it could not be kept is no reason to serve it not. */
+  async function keep(fleet: Fleet): Promise<void> {
+    try {
+      await parts.keep(fleet);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      log(`site: it is served, but no copy is kept for the next start: ${why}`);
+    }
+  }
+
   async function switchTo(reading: Result<Fleet>): Promise<SiteProblem | undefined> {
     if (!reading.ok) {
       const message = 'the site on disk is invalid; the last good one is served';
@@ -68,6 +80,7 @@ export function createSiteInForce(parts: SiteInForceParts): SiteInForce {
     }
     const before = generation;
     const after = await parts.prepare(reading.value, before.number + 1);
+    await keep(reading.value);
     if (isSameGeneration(before, after)) return undefined;
     generation = after;
     log(`site: generation ${after.number}, ${count(after.sets.size, 'node')}`);

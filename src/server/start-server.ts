@@ -20,6 +20,7 @@ import { checkPorts, type Listening } from './check-ports.ts';
 import { prepareGeneration, refusals } from './generation.ts';
 import { identifyDhcpClient } from './identify-clients.ts';
 import { openJournal } from './journal.ts';
+import { openLastGoodSite } from './last-good-site.ts';
 import { createLoaderSightings } from './loader-sightings.ts';
 import { renderEvent } from './render-event.ts';
 import { createSiteInForce } from './site-in-force.ts';
@@ -70,17 +71,19 @@ export interface RunningServer {
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { siteDir, stateDir, log } = options;
-  const loaded = await loadFleet(siteDir);
-  if (!loaded.ok) throw cannotStart('the site is invalid', loaded.problems, 'invalid-site');
+  const lastGood = openLastGoodSite(stateDir);
+  const reading = await loadFleet(siteDir);
+  const fleet = reading.ok ? reading.value : await lastGood.load();
+  if (!fleet) throw cannotStart('the site is invalid', problemsOf(reading), 'invalid-site');
   const images = openImageStore(stateDir);
   const state = openState(stateDir);
   const stops: (() => Promise<void> | void)[] = [() => state.close()];
   try {
     const prepare = (fleet: Fleet, number: number) =>
       prepareGeneration({ number, fleet, images, overlays: state.overlays });
-    const first = await prepare(loaded.value, 1);
-    const hostProblems = await checkHost(loaded.value.site);
-    const served = servedNetworks(loaded.value.site);
+    const first = await prepare(fleet, 1);
+    const hostProblems = await checkHost(fleet.site);
+    const served = servedNetworks(fleet.site);
     const problems = [
       ...hostProblems,
       ...(await checkImages(first, images)),
@@ -97,7 +100,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const bootWatch = startBootWatch({ boots: state.boots, journal, now: Date.now });
     stops.push(() => bootWatch.stop());
     const loaders = createLoaderSightings(journal, Date.now, log);
-    const site = createSiteInForce({ first, prepare, journal, log });
+    const keep = (good: Fleet) => lastGood.keep(siteDir, good);
+    const site = createSiteInForce({ first, prepare, keep, journal, log });
+    // Says at once why it is not served.
+    if (!reading.ok) await site.accept(reading);
     const { generation } = site;
     const adminService = createAdminService({
       ...{ state, journal, site, version: options.version, trace: bootWatch.trace },
@@ -167,7 +173,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     stops.push(images.watchTags(() => watch.reload()));
 
     return {
-      site: loaded.value.site.name,
+      site: fleet.site.name,
       listens: [
         ...served.map((network) => describeNetwork(network, options)),
         console && options.admin
@@ -217,6 +223,10 @@ function placesOf(
       ? [{ what: 'the console', protocol: 'tcp', address: admin.host, port: admin.port } as const]
       : []),
   ];
+}
+
+function problemsOf(reading: Result<Fleet>): readonly Problem[] {
+  return reading.ok ? [] : reading.problems;
 }
 
 function cannotStart(what: string, problems: readonly Problem[], code: string): AppError {

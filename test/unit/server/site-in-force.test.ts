@@ -34,6 +34,9 @@ test('a site that cannot be prepared is a problem to see, until it can', async (
       if (full) throw new Error('no space left on device');
       return generationOf(fleet, number);
     },
+    keep: async () => {
+      throw new Error('no space left on device');
+    },
     journal: { listeningSince: 0, add: () => {}, machines: () => new Map(), stop: () => {} },
     log: () => {},
   });

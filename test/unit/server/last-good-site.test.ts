@@ -1,0 +1,56 @@
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { loadFleet } from '../../../src/roles/load-fleet.ts';
+import { openLastGoodSite } from '../../../src/server/last-good-site.ts';
+import { temporaryFolder } from '../state/temporary-folder.ts';
+
+const shipped = join(import.meta.dirname, '../../golden/overlay/edges/site');
+
+async function fleetOf(folder: string) {
+  const fleet = await loadFleet(folder);
+  if (!fleet.ok) throw new Error(JSON.stringify(fleet.problems, null, 2));
+  return fleet.value;
+}
+
+/** A site folder to edit, and the state folder beside it. */
+function folders() {
+  const [site, state] = [temporaryFolder(), temporaryFolder()];
+  cpSync(shipped, site, { recursive: true, verbatimSymlinks: true });
+  return { site, state, file: join(site, 'site.yaml') };
+}
+
+it('what was kept is read again, whatever the site folder has become', async () => {
+  const { site, state, file } = folders();
+  const served = await fleetOf(site);
+  await openLastGoodSite(state).keep(site, served);
+  writeFileSync(file, 'site: [half');
+  const kept = await openLastGoodSite(state).load();
+  expect(kept?.site).toEqual(served.site);
+  expect([...(kept?.sources.values() ?? [])]).toEqual([...served.sources.values()]);
+});
+
+it('an empty state folder holds no site', async () => {
+  expect(await openLastGoodSite(temporaryFolder()).load()).toBeUndefined();
+});
+
+it('a later site takes the place of the one before, and nothing else is left', async () => {
+  const { site, state, file } = folders();
+  const last = openLastGoodSite(state);
+  await last.keep(site, await fleetOf(site));
+  writeFileSync(file, readFileSync(file, 'utf8').replace(/^site: .*$/m, 'site: osaka'));
+  await last.keep(site, await fleetOf(site));
+  expect((await last.load())?.site.name).toBe('osaka');
+  expect(readdirSync(join(state, 'last-good-site'))).toHaveLength(2);
+});
+
+it('a folder edited since it was read is not kept in its place', async () => {
+  const { site, state, file } = folders();
+  const last = openLastGoodSite(state);
+  const served = await fleetOf(site);
+  await last.keep(site, served);
+  writeFileSync(file, readFileSync(file, 'utf8').replace(/^site: .*$/m, 'site: osaka'));
+  const meanwhile = { ...served, site: { ...served.site, name: 'kyoto' } };
+  await last.keep(site, meanwhile);
+  expect((await last.load())?.site.name).toBe(served.site.name);
+});
