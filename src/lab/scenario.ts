@@ -66,8 +66,11 @@ export interface Scenario {
   port(node: string, port: number): Promise<number>;
   /** The answer of the node's web server. */
   http(node: string, path: string): Promise<{ readonly status: number; readonly body: string }>;
-  /** Runs a shell command on the node as root, by ssh with the lab's key; its standard output. */
-  ssh(node: string, command: string): Promise<string>;
+  /**
+   * Runs a shell command on the node as root, by ssh with the lab's key; its standard output.
+   * Fails where it takes longer than `seconds`, 60 where absent.
+   */
+  ssh(node: string, command: string, seconds?: number): Promise<string>;
   /** All that the serial console said since the guest was switched on. */
   console(node: string): Promise<string>;
   /** Runs `rolecall` on the lab's site and state, as an operator would; its standard output. */
@@ -259,7 +262,7 @@ function scenarioOf(lab: Lab, options: ScenarioOptions, stops: (() => Promise<vo
       const answer = await fetch(`http://127.0.0.1:${await port(node, 80)}${path}`);
       return { status: answer.status, body: await answer.text() };
     },
-    ssh: async (node, command) => {
+    ssh: async (node, command, limit = 60) => {
       const { stdout } = await runProgram(
         'ssh',
         [
@@ -268,7 +271,7 @@ function scenarioOf(lab: Lab, options: ScenarioOptions, stops: (() => Promise<vo
           ...['-o', 'StrictHostKeyChecking=no', '-o', 'UserKnownHostsFile=/dev/null'],
           ...['root@127.0.0.1', command],
         ],
-        { timeout: 60_000 },
+        { timeout: limit * 1000 },
       );
       return stdout;
     },

@@ -9,7 +9,7 @@ test('a full disk is said with its name, and does not keep the server from endin
   try {
     const { stdout, stderr } = await runProgram('unshare', [
       ...['--mount', 'sh', '-c', 'mount -t tmpfs -o size=256k tmpfs "$3" && exec "$@"', 'sh'],
-      ...[process.execPath, join(import.meta.dirname, 'full-disk-process.ts'), folder],
+      ...[process.execPath, new URL('./full-disk-process.ts', import.meta.url).pathname, folder],
     ]);
     const full = `${folder}/rolecall.db cannot be written: its disk is full`;
     expect(stdout.split('\n')).toEqual([
