@@ -18,6 +18,7 @@ import { type BootRecord, partOf } from '../state/boots.ts';
 import type { EventBody, Hardware, ReportedStage } from '../state/event.ts';
 import { ensureSecrets } from '../state/secrets.ts';
 import type { State } from '../state/state.ts';
+import { bootAt } from './boot-at.ts';
 import type { Generation } from './generation.ts';
 import { describeRival, identifyByMemory } from './identify-clients.ts';
 import type { Journal } from './journal.ts';
@@ -110,18 +111,6 @@ export function createBootService(parts: BootServiceParts): BootService {
     journal.add({ machine: record.machine, node: record.node, ...body });
   }
 
-  /**
-   * Of which boot a request from this address is. Beside another DHCP server the loader may have another
-   * address than Linux will have, and both may be somebody else's of an earlier day.
-   */
-  function bootFrom(address: string): BootRecord | undefined {
-    const machine = parts.machineAt(address);
-    const byAddress = state.boots.latestAt(address);
-    const byMachine = machine && state.boots.latestOf(machine);
-    if (!byAddress || !byMachine) return byAddress ?? byMachine;
-    return byMachine.createdAt > byAddress.createdAt ? byMachine : byAddress;
-  }
-
   return {
     script,
     async loader(fileName) {
@@ -185,7 +174,7 @@ export function createBootService(parts: BootServiceParts): BootService {
       const { what, name, bytes, from } = sent;
       // The last boot at this address may be another machine's, or one that runs and will not boot now.
       if (what === 'loader') return parts.loaderSent(sent);
-      const record = bootFrom(from);
+      const record = bootAt(state.boots, parts.machineAt, from);
       if (!record) return;
       const part = partOf(record, name as Digest);
       if (part) note(record, { kind: 'blob-sent', what: part, bytes });

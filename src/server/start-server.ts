@@ -15,6 +15,7 @@ import { loadFleet } from '../roles/load-fleet.ts';
 import { watchSite } from '../site/watch-site.ts';
 import { openState } from '../state/state.ts';
 import { createAdminService } from './admin-service.ts';
+import { bootAt } from './boot-at.ts';
 import { createBootService } from './boot-service.ts';
 import { checkPorts, type Listening } from './check-ports.ts';
 import { prepareGeneration, refusals } from './generation.ts';
@@ -97,9 +98,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 
     const journal = openJournal(state, Date.now);
     stops.push(() => journal.stop());
-    const bootWatch = startBootWatch({ boots: state.boots, journal, now: Date.now });
-    stops.push(() => bootWatch.stop());
     const loaders = createLoaderSightings(journal, Date.now, log);
+    const latestAt = (address: string) => bootAt(state.boots, loaders.machineAt, address);
+    const bootWatch = startBootWatch({ boots: { latestAt }, journal, now: Date.now });
+    stops.push(() => bootWatch.stop());
     const keep = (good: Fleet) => lastGood.keep(siteDir, good);
     const site = createSiteInForce({ first, prepare, keep, journal, log });
     // Says at once why it is not served.
