@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { labScenario } from './harness/lab-under-test.ts';
+import { labScenario, saysOn } from './harness/lab-under-test.ts';
 import { until } from './harness/processes.ts';
 
 // One machine by PXE, one whose firmware knows HTTP Boot alone.
@@ -15,9 +15,7 @@ it('an arm64 machine loads GRUB and says on its screen why it boots nothing yet'
       ['web1', 'tftp'],
       ['web2', 'http'],
     ] as const) {
-      await until(`${name} says why`, 150, async () =>
-        (await lab.console(name)).includes(`rolecall: ${reason}`),
-      );
+      await until(`${name} says why`, 150, () => saysOn(lab, name, `rolecall: ${reason}`));
       const events = await lab.events(name);
       expect(events).toContainEqual(
         expect.objectContaining({ kind: 'refused', reason: expect.stringContaining(reason) }),
@@ -25,9 +23,7 @@ it('an arm64 machine loads GRUB and says on its screen why it boots nothing yet'
       const loader = events.find((event) => event.kind === 'loader-sent');
       expect(loader).toMatchObject({ file: expect.stringContaining('grubaa64.efi'), via });
       // It waits at GRUB and asks again: the day there is an image, it boots.
-      await until(`${name} asks again`, 30, async () =>
-        (await lab.console(name)).includes('rolecall: asking again'),
-      );
+      await until(`${name} asks again`, 30, () => saysOn(lab, name, 'rolecall: asking again'));
     }
   });
 });

@@ -1,7 +1,7 @@
 import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { labScenario } from './harness/lab-under-test.ts';
+import { labScenario, saysOn } from './harness/lab-under-test.ts';
 import { until } from './harness/processes.ts';
 
 // web1's firmware knows HTTP Boot alone, web2's PXE.
@@ -14,8 +14,8 @@ const machines = ['web1', 'web2'];
 it('firmware that enforces Secure Boot refuses the unsigned loader, and boots the signed pair once the site says so', async () => {
   await labScenario({ name: 'secure-boot', only: machines, hardware }, async (lab) => {
     for (const node of machines) {
-      await until(`${node} refuses the unsigned loader`, 120, async () =>
-        (await lab.console(node)).includes('Access Denied'),
+      await until(`${node} refuses the unsigned loader`, 120, () =>
+        saysOn(lab, node, 'Access Denied'),
       );
       const events = await lab.events(node);
       expect(events).toContainEqual(

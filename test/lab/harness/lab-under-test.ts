@@ -52,6 +52,12 @@ async function expectBareMachine(scenario: Scenario, guest: string): Promise<voi
   for (const drive of drives) expect(drive).toMatch(/^if=pflash,/);
 }
 
+/** Whether a guest's console has said this; it has said nothing before QEMU runs. */
+export async function saysOn(scenario: Scenario, guest: string, text: string): Promise<boolean> {
+  const said = await scenario.console(guest).catch(() => '');
+  return said.includes(text);
+}
+
 /** The digest of the image that a row says its node runs, and its boot set's. */
 export async function runs(scenario: Scenario, node: string) {
   const { image, bootSet, role } = await scenario.row(node);
