@@ -97,6 +97,7 @@ export async function startTftpServer(options: TftpServerOptions): Promise<TftpS
   const onEvent = options.onEvent ?? (() => {});
   const slots = createSlots(limits);
   const socket = await listen(options.address, options.port);
+  const { port: listensAt } = socket.address();
   let stopped: Promise<void> | undefined;
   let refusals = { second: 0, count: 0 };
 
@@ -106,7 +107,7 @@ export async function startTftpServer(options: TftpServerOptions): Promise<TftpS
     bytes: Uint8Array,
     more: { readonly port?: number; readonly transfer?: TransferEnd } = {},
   ): void {
-    const { port: own = socket.address().port, transfer } = more;
+    const { port: own = listensAt, transfer } = more;
     options.onPacket?.({
       ...{ at: Date.now(), protocol: 'tftp', direction, summary: '', bytes },
       local: { address: options.address, port: own },
@@ -289,7 +290,7 @@ export async function startTftpServer(options: TftpServerOptions): Promise<TftpS
   // A listening socket has no peer: what fails is one answer, and its client asks again.
   socket.on('error', () => {});
   return {
-    port: socket.address().port,
+    port: listensAt,
     stop: (graceMs = 2000) => {
       stopped ??= stop(graceMs);
       return stopped;
