@@ -1,9 +1,9 @@
 import { randomInt } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Ipv4 } from '../net/ipv4.ts';
 import type { MacAddress } from '../net/mac.ts';
 import { noAddress } from '../pxe/dhcp-packet.ts';
+import { neighbourOf } from '../system/neighbours.ts';
 import {
   type Expected,
   judgeForeignOffers,
@@ -55,7 +55,8 @@ export async function runProbe(options: ProbeOptions): Promise<readonly ProbeRow
     await delay(options.listen);
     await meetStrangers(socket, expected);
     const byXid = new Map([...clients.values()].map(({ xid, kind }) => [xid, kind]));
-    const rows = [...judgeForeignOffers(socket.heard, byXid, expected, macInNeighbours)];
+    const macs = await macsOf(socket.heard);
+    const rows = [...judgeForeignOffers(socket.heard, byXid, expected, (from) => macs.get(from))];
     const offers = new Map<ClientKind, Heard>();
     for (const [kind, { xid }] of clients) {
       const own = ownOffer(socket.heard, xid, expected);
@@ -178,9 +179,11 @@ function httpServerOf(offers: ReadonlyMap<ClientKind, Heard>, { server }: Expect
   return `http://${server}`;
 }
 
-/** The kernel's table of neighbours (proc_pid_net(5), arp). */
-function macInNeighbours(address: string): string | undefined {
-  const lines = readFileSync('/proc/net/arp', 'utf8').split('\n');
-  const found = lines.find((line) => line.startsWith(`${address} `));
-  return /(?:[0-9a-f]{2}:){5}[0-9a-f]{2}/.exec(found ?? '')?.[0];
+async function macsOf(heard: readonly Heard[]): Promise<ReadonlyMap<string, MacAddress>> {
+  const macs = new Map<string, MacAddress>();
+  for (const { from } of heard) {
+    const mac = await neighbourOf(from as Ipv4);
+    if (mac) macs.set(from, mac);
+  }
+  return macs;
 }

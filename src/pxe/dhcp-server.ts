@@ -11,9 +11,11 @@ import { packDhcpPacket, parseDhcpPacket } from './dhcp-packet.ts';
 import { decideDhcpReply } from './dhcp-reply.ts';
 import { adoptDhcpSocket, bindDhcpSocket, closeSocket, type DhcpSegment } from './dhcp-sockets.ts';
 import { createFirmwareSightings } from './firmware-sightings.ts';
+import { createFirstOffers, firstOffer } from './first-offers.ts';
 import { createGroupCommit } from './group-commit.ts';
 import { createHeldAddresses } from './held-addresses.ts';
 import { clientIdentity, type DhcpClient, identifyClient } from './identify-client.ts';
+import { declineHold } from './leases.ts';
 import { createPoolIndex } from './pool-index.ts';
 import { createRepeatedRefusals } from './repeated-refusals.ts';
 import { bootServerPort, type Destination, type DhcpPorts } from './reply-destination.ts';
@@ -30,6 +32,11 @@ export interface DhcpServerInput {
   readonly loaderFetchedAt: (mac: MacAddress) => number | undefined;
   /** Who a client is, by more than it says now; by that alone where left out. */
   readonly identify?: (client: DhcpClient) => Pick<DhcpFacts, 'machine' | 'rival'>;
+  /**
+   * Which machine on the segment of this server's address `from` uses an address already; asked before an address
+   * of the pool is offered to a machine for the first time, and not at all where left out.
+   */
+  readonly whoHas?: (address: Ipv4, from: Ipv4) => Promise<MacAddress | undefined>;
   readonly onEvent: (event: EventBody & Pick<Event, 'machine' | 'node'>) => void;
   /** What no event covers: unreadable messages, failures to send. */
   readonly log: (line: string) => void;
@@ -81,6 +88,8 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
   const refusals = createRepeatedRefusals();
   const strangers = createStrangerEvents();
   const commits = createGroupCommit(input.leases, input.log);
+  const offers = input.whoHas && createFirstOffers(input.whoHas);
+  let stopped = false;
   const ears = await openEars(input);
 
   function decide(ear: Ear, from: Destination, client: DhcpClient): Heard {
@@ -149,6 +158,10 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
     const { mouth, decision } = heard;
     const local = { address: mouth.serverAddress, port: ear.port };
     if (input.onPacket) show('in', client, local, from, bytes);
+    const awaited = held.of(client.mac);
+    // It asks again while its address is looked for: the answer is on its way.
+    if (awaited !== undefined && offers?.isSought(awaited)) return;
+    const first = offers && firstOffer(decision, client, { leases: input.leases, holds: held });
     for (const change of decision.changes) apply(change);
     const answer = () => {
       if (decision.kind === 'reply') {
@@ -156,10 +169,35 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
       }
       tell(client, heard);
     };
+    const isSought =
+      first !== undefined &&
+      offers?.seek(first, mouth.serverAddress, (holder) => {
+        if (stopped) return;
+        if (holder === undefined || holder === client.mac) return answer();
+        avoid(first, holder, client, decision.node);
+        hear(ear, bytes, from);
+      });
+    if (isSought) return;
     // An offer promises nothing that a restart may not forget (RFC 2131 §3.1.2); it waits for no disk.
     if (decision.changes.some((change) => change.kind === 'put' || change.kind === 'delete')) {
       commits.whenWritten(answer);
     } else answer();
+  }
+
+  /** Gives an address that somebody uses to nobody for a while. */
+  function avoid(address: Ipv4, holder: MacAddress, { mac }: DhcpClient, node: string): void {
+    held.hold(address, { until: now() + declineHold });
+    const reason = `${holder} already uses ${address} of the pool; nobody is given it for an hour. Take that machine's address out of the pool, or give it a role file`;
+    const event: EventBody = { kind: 'dhcp-problem', problem: 'address-conflict', reason };
+    input.onEvent({ machine: mac, node, ...event });
+  }
+
+  function hear(ear: Ear, bytes: Uint8Array, from: Destination): void {
+    try {
+      receive(ear, bytes, from);
+    } catch (error) {
+      input.log(`dhcp: ${from.address}: ${error instanceof Error ? error.message : error}`);
+    }
   }
 
   function tell(client: DhcpClient, { decision, isStranger }: Heard): void {
@@ -193,11 +231,7 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
 
   for (const ear of ears) {
     ear.socket.on('message', (bytes, from) => {
-      try {
-        receive(ear, bytes, { address: from.address as Ipv4, port: from.port });
-      } catch (error) {
-        input.log(`dhcp: ${from.address}: ${error instanceof Error ? error.message : error}`);
-      }
+      hear(ear, bytes, { address: from.address as Ipv4, port: from.port });
     });
     ear.socket.on('error', (error) => input.log(`dhcp: ${error.message}`));
   }
@@ -205,6 +239,7 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
   return {
     ports,
     async stop() {
+      stopped = true;
       commits.flush();
       await Promise.all(ears.map((ear) => closeSocket(ear.socket)));
     },

@@ -9,6 +9,7 @@ import type { Ipv4 } from '../net/ipv4.ts';
 import { startDhcpServer } from '../pxe/dhcp-server.ts';
 import { bootServerPort, type DhcpPorts } from '../pxe/reply-destination.ts';
 import { startTftpServer } from '../pxe/tftp-server.ts';
+import { whoHas } from '../pxe/who-has.ts';
 import { renderProblems } from '../render-problems.ts';
 import type { Fleet } from '../roles/fleet.ts';
 import { loadFleet } from '../roles/load-fleet.ts';
@@ -140,6 +141,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       segments: await segmentsOf(served, urlOf, options.broadcasts),
       current: () => ({ site: generation().fleet.site }),
       leases: state.leases,
+      whoHas,
       loaderFetchedAt: loaders.fetchedAt,
       identify: (client) => {
         const { site } = generation().fleet;

@@ -1,4 +1,5 @@
 import { startDhcpServer } from '../../src/pxe/dhcp-server.ts';
+import { whoHas } from '../../src/pxe/who-has.ts';
 import { openState } from '../../src/state/state.ts';
 import { aDhcpSite, aNode, ip, link, mac, serverAddress } from '../unit/dhcp/a-dhcp-site.ts';
 import type { ServerWishes } from './dhcp-segment.ts';
@@ -24,6 +25,7 @@ const server = await startDhcpServer({
   segments: [{ serverAddress, httpServer: `http://${serverAddress}` }],
   current: () => ({ site }),
   leases: state.leases,
+  whoHas,
   loaderFetchedAt: () => undefined,
   onEvent: print,
   onPacket: ({ direction, bytes, local, remote }) =>
