@@ -1,15 +1,20 @@
 import type { Socket } from 'node:dgram';
-import { identifyMachine, type Machine } from '../boot/identify-machine.ts';
-import { AppError } from '../errors.ts';
+import { identifyMachine } from '../boot/identify-machine.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
 import type { MacAddress } from '../net/mac.ts';
 import type { Site } from '../site/site.ts';
 import type { Event, EventBody } from '../state/event.ts';
 import type { LeaseStore } from '../state/leases.ts';
 import type { DhcpDecision, DhcpFacts, LeaseChange } from './dhcp-decision.ts';
+import {
+  type AnsweredSegment,
+  chooseSegment,
+  type DhcpListener,
+  openListeners,
+} from './dhcp-listeners.ts';
 import { packDhcpPacket, parseDhcpPacket } from './dhcp-packet.ts';
 import { decideDhcpReply } from './dhcp-reply.ts';
-import { adoptDhcpSocket, bindDhcpSocket, closeSocket, type DhcpSegment } from './dhcp-sockets.ts';
+import { closeSocket, type DhcpSegment } from './dhcp-sockets.ts';
 import { createFirmwareSightings } from './firmware-sightings.ts';
 import { createFirstOffers, firstOffer } from './first-offers.ts';
 import { createGroupCommit } from './group-commit.ts';
@@ -18,7 +23,7 @@ import { clientIdentity, type DhcpClient, identifyClient } from './identify-clie
 import { declineHold } from './leases.ts';
 import { createPoolIndex } from './pool-index.ts';
 import { createRepeatedRefusals } from './repeated-refusals.ts';
-import { bootServerPort, type Destination, type DhcpPorts } from './reply-destination.ts';
+import type { Destination, DhcpPorts } from './reply-destination.ts';
 import { createStrangerEvents } from './stranger-events.ts';
 import type { WirePacket } from './wire-packet.ts';
 
@@ -55,22 +60,8 @@ export interface DhcpServer {
   stop(): Promise<void>;
 }
 
-/** A socket with the segments whose machines it hears. */
-interface Ear {
-  readonly socket: Socket;
-  readonly port: number;
-  readonly asksBootServer: boolean;
-  readonly hears: readonly Mouth[];
-}
-
-/** A segment with the socket that answers there. */
-interface Mouth extends DhcpSegment {
-  readonly own: Socket;
-  readonly ports: DhcpPorts;
-}
-
 interface Heard {
-  readonly mouth: Mouth;
+  readonly segment: AnsweredSegment;
   readonly decision: DhcpDecision;
   /** Whether no role file names the machine. */
   readonly isStranger: boolean;
@@ -90,9 +81,11 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
   const commits = createGroupCommit(input.leases, input.log);
   const offers = input.whoHas && createFirstOffers(input.whoHas);
   let stopped = false;
-  const ears = await openEars(input);
+  const { site } = input.current();
+  const asked = input.ports ?? { server: 67, client: 68 };
+  const listeners = await openListeners(site, input.segments, asked);
 
-  function decide(ear: Ear, from: Destination, client: DhcpClient): Heard {
+  function decide(listener: DhcpListener, from: Destination, client: DhcpClient): Heard {
     const { site } = input.current();
     const at = now();
     firmware.note(client, at);
@@ -100,22 +93,22 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
     const who = input.identify?.(client) ?? {
       machine: identifyMachine(site, clientIdentity(client)),
     };
-    const mouth = chooseMouth(ear.hears, client, who.machine, site);
+    const segment = chooseSegment(listener.hears, client, who.machine, site);
     const decision = decideDhcpReply(client, {
       site,
       ...who,
-      serverAddress: mouth.serverAddress,
-      httpServer: mouth.httpServer,
+      serverAddress: segment.serverAddress,
+      httpServer: segment.httpServer,
       leases: input.leases,
       holds: held,
       pools,
       isOurLoader: firmware.isOurLoader(client.mac, input.loaderFetchedAt(client.mac), at),
-      ports: mouth.ports,
-      ...(ear.asksBootServer ? { bootServerAsker: from } : {}),
+      ports: segment.ports,
+      ...(listener.asksBootServer ? { bootServerAsker: from } : {}),
       now: at,
       ...(input.leaseSeconds === undefined ? {} : { leaseSeconds: input.leaseSeconds }),
     });
-    return { mouth, decision, isStranger: who.machine.kind !== 'node' };
+    return { segment, decision, isStranger: who.machine.kind !== 'node' };
   }
 
   function apply(change: LeaseChange): void {
@@ -146,7 +139,7 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
     input.onPacket?.({ ...about, protocol: 'dhcp', summary: '', bytes });
   }
 
-  function receive(ear: Ear, bytes: Uint8Array, from: Destination): void {
+  function receive(listener: DhcpListener, bytes: Uint8Array, from: Destination): void {
     const parsed = parseDhcpPacket(bytes);
     const identified = parsed.kind === 'packet' ? identifyClient(parsed.packet) : parsed;
     if (identified.kind === 'refusal') {
@@ -154,9 +147,9 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
       return;
     }
     const { client } = identified;
-    const heard = decide(ear, from, client);
-    const { mouth, decision } = heard;
-    const local = { address: mouth.serverAddress, port: ear.port };
+    const heard = decide(listener, from, client);
+    const { segment, decision } = heard;
+    const local = { address: segment.serverAddress, port: listener.port };
     if (input.onPacket) show('in', client, local, from, bytes);
     const awaited = held.of(client.mac);
     // It asks again while its address is looked for: the answer is on its way.
@@ -165,17 +158,17 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
     for (const change of decision.changes) apply(change);
     const answer = () => {
       if (decision.kind === 'reply') {
-        send(ear.asksBootServer ? ear.socket : mouth.own, local, client, decision);
+        send(listener.asksBootServer ? listener.socket : segment.own, local, client, decision);
       }
       tell(client, heard);
     };
     const isSought =
       first !== undefined &&
-      offers?.seek(first, mouth.serverAddress, (holder) => {
+      offers?.seek(first, segment.serverAddress, (holder) => {
         if (stopped) return;
         if (holder === undefined || holder === client.mac) return answer();
         avoid(first, holder, client, decision.node);
-        hear(ear, bytes, from);
+        hear(listener, bytes, from);
       });
     if (isSought) return;
     // An offer promises nothing that a restart may not forget (RFC 2131 §3.1.2); it waits for no disk.
@@ -192,9 +185,9 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
     input.onEvent({ machine: mac, node, ...event });
   }
 
-  function hear(ear: Ear, bytes: Uint8Array, from: Destination): void {
+  function hear(listener: DhcpListener, bytes: Uint8Array, from: Destination): void {
     try {
-      receive(ear, bytes, from);
+      receive(listener, bytes, from);
     } catch (error) {
       input.log(`dhcp: ${from.address}: ${error instanceof Error ? error.message : error}`);
     }
@@ -229,98 +222,19 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
     if (input.onPacket) show('out', client, local, to, bytes);
   }
 
-  for (const ear of ears) {
-    ear.socket.on('message', (bytes, from) => {
-      hear(ear, bytes, { address: from.address as Ipv4, port: from.port });
+  for (const listener of listeners) {
+    listener.socket.on('message', (bytes, from) => {
+      hear(listener, bytes, { address: from.address as Ipv4, port: from.port });
     });
-    ear.socket.on('error', (error) => input.log(`dhcp: ${error.message}`));
+    listener.socket.on('error', (error) => input.log(`dhcp: ${error.message}`));
   }
-  const ports = ears[0]?.hears[0]?.ports ?? { server: 67, client: 68 };
+  const ports = listeners[0]?.hears[0]?.ports ?? asked;
   return {
     ports,
     async stop() {
       stopped = true;
       commits.flush();
-      await Promise.all(ears.map((ear) => closeSocket(ear.socket)));
+      await Promise.all(listeners.map((listener) => closeSocket(listener.socket)));
     },
   };
-}
-
-/** For each segment the sockets of its own address, and one for each interface's broadcasts. */
-async function openEars({ segments, current, ports: wanted }: DhcpServerInput): Promise<Ear[]> {
-  const { site } = current();
-  for (const segment of segments) requireNetwork(site, segment.serverAddress);
-  if (segments.length > 1 && segments.some((segment) => segment.broadcasts === undefined)) {
-    throw new AppError(
-      'dhcp-no-device-sockets',
-      'several networks are served, and nothing tells their broadcasts apart',
-      'start it with: rolecall serve, which opens a socket for each interface',
-    );
-  }
-  const asked = wanted ?? { server: 67, client: 68 };
-  const opened: Socket[] = [];
-  const open = async (socket: Promise<Socket>): Promise<Socket> => {
-    opened.push(await socket);
-    return socket;
-  };
-  try {
-    const ears: Ear[] = [];
-    const byFd = new Map<number | undefined, Mouth[]>();
-    for (const segment of segments) {
-      // Bound to the address, this socket gets unicast, and a limited broadcast that it sends leaves by that
-      // address's interface.
-      const own = await open(bindDhcpSocket(segment.serverAddress, asked.server));
-      own.setBroadcast(true);
-      // Where EDK2 asks after an offer without discovery control (PXE 2.1 §2.2.3).
-      const pxe = await open(bindDhcpSocket(segment.serverAddress, bootServerPort(asked)));
-      const server = own.address().port;
-      const bootServer = pxe.address().port;
-      const mouth: Mouth = { ...segment, own, ports: { ...asked, server, bootServer } };
-      ears.push({ socket: own, port: server, asksBootServer: false, hears: [mouth] });
-      ears.push({ socket: pxe, port: bootServer, asksBootServer: true, hears: [mouth] });
-      byFd.set(segment.broadcasts, [...(byFd.get(segment.broadcasts) ?? []), mouth]);
-    }
-    // Clients without an address broadcast: these sockets are bound to every address.
-    for (const [fd, hears] of byFd) {
-      const port = hears[0]?.ports.server ?? asked.server;
-      const socket = await open(
-        fd === undefined ? bindDhcpSocket('0.0.0.0', port) : adoptDhcpSocket(fd),
-      );
-      ears.push({ socket, port, asksBootServer: false, hears });
-    }
-    return ears;
-  } catch (error) {
-    await Promise.all(opened.map(closeSocket));
-    throw error;
-  }
-}
-
-/**
- * Which of the networks on one interface a client means: the one whose server it chose, the one to which
- * its role file connects this card, else the first.
- */
-function chooseMouth(
-  mouths: readonly Mouth[],
-  client: DhcpClient,
-  machine: Machine,
-  site: Site,
-): Mouth {
-  const [first, ...others] = mouths;
-  if (!first) throw new Error('a socket that hears no segment');
-  if (others.length === 0) return first;
-  const chosen = mouths.find((mouth) => mouth.serverAddress === client.serverId);
-  if (chosen) return chosen;
-  const links = machine.kind === 'node' ? machine.node.links : [];
-  const link = links.find(({ macs }) => macs.includes(client.mac)) ?? links[0];
-  const server = link && site.networks.get(link.network)?.server;
-  return mouths.find((mouth) => mouth.serverAddress === server) ?? first;
-}
-
-function requireNetwork(site: Site, serverAddress: Ipv4): void {
-  if ([...site.networks.values()].some((n) => n.server === serverAddress)) return;
-  throw new AppError(
-    'dhcp-no-network',
-    `no network of site.yaml has the server ${serverAddress}`,
-    `say server: ${serverAddress} in the network that this machine boots`,
-  );
 }
