@@ -139,7 +139,12 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
     input.onPacket?.({ ...about, protocol: 'dhcp', summary: '', bytes });
   }
 
-  function receive(listener: DhcpListener, bytes: Uint8Array, from: Destination): void {
+  function receive(
+    listener: DhcpListener,
+    bytes: Uint8Array,
+    from: Destination,
+    isDecidedAnew: boolean,
+  ): void {
     const parsed = parseDhcpPacket(bytes);
     const identified = parsed.kind === 'packet' ? identifyClient(parsed.packet) : parsed;
     if (identified.kind === 'refusal') {
@@ -150,10 +155,13 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
     const heard = decide(listener, from, client);
     const { segment, decision } = heard;
     const local = { address: segment.serverAddress, port: listener.port };
-    if (input.onPacket) show('in', client, local, from, bytes);
+    if (input.onPacket && !isDecidedAnew) show('in', client, local, from, bytes);
     const awaited = held.of(client.mac);
-    // It asks again while its address is looked for: the answer is on its way.
-    if (awaited !== undefined && offers?.isSought(awaited)) return;
+    // It asks again while its address is looked for.
+    const again = () => {
+      if (!stopped) hear(listener, bytes, from, true);
+    };
+    if (awaited !== undefined && offers?.isSought(awaited, again)) return;
     const first = offers && firstOffer(decision, client, { leases: input.leases, holds: held });
     for (const change of decision.changes) apply(change);
     const answer = () => {
@@ -168,7 +176,7 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
         if (stopped) return;
         if (holder === undefined || holder === client.mac) return answer();
         avoid(first, holder, client, decision.node);
-        hear(listener, bytes, from);
+        again();
       });
     if (isSought) return;
     // An offer promises nothing that a restart may not forget (RFC 2131 §3.1.2); it waits for no disk.
@@ -185,9 +193,15 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
     input.onEvent({ machine: mac, node, ...event });
   }
 
-  function hear(listener: DhcpListener, bytes: Uint8Array, from: Destination): void {
+  /** One broken message, or a disk that refuses, ends nothing. */
+  function hear(
+    listener: DhcpListener,
+    bytes: Uint8Array,
+    from: Destination,
+    isDecidedAnew = false,
+  ): void {
     try {
-      receive(listener, bytes, from);
+      receive(listener, bytes, from, isDecidedAnew);
     } catch (error) {
       input.log(`dhcp: ${from.address}: ${error instanceof Error ? error.message : error}`);
     }

@@ -5,12 +5,16 @@ import type { DhcpDecision } from './dhcp-decision.ts';
 import type { HoldView } from './held-addresses.ts';
 import type { DhcpClient } from './identify-client.ts';
 
+/** Messages that wait for one search: firmware asks for several ways of booting at once. */
+const mostWaiting = 8;
+
 /** Searches at once; in a boot storm machines get their offers without. */
 const mostSearches = 16;
 
 /** Addresses that are looked for on the segment before they are offered to a machine for the first time. */
 export interface FirstOffers {
-  isSought(address: Ipv4): boolean;
+  /** Where the address is looked for already: calls back when that is over, and gives back true. */
+  isSought(address: Ipv4, over: () => void): boolean;
   /** Calls back with the machine that has the address; gives back false where too many are sought already. */
   seek(address: Ipv4, from: Ipv4, found: (holder: MacAddress | undefined) => void): boolean;
 }
@@ -18,15 +22,21 @@ export interface FirstOffers {
 export function createFirstOffers(
   whoHas: (address: Ipv4, from: Ipv4) => Promise<MacAddress | undefined>,
 ): FirstOffers {
-  const sought = new Set<Ipv4>();
+  const sought = new Map<Ipv4, (() => void)[]>();
   return {
-    isSought: (address) => sought.has(address),
+    isSought(address, over) {
+      const waiting = sought.get(address);
+      if (waiting && waiting.length < mostWaiting) waiting.push(over);
+      return waiting !== undefined;
+    },
     seek(address, from, found) {
       if (sought.size >= mostSearches) return false;
-      sought.add(address);
+      const waiting: (() => void)[] = [];
+      sought.set(address, waiting);
       void whoHas(address, from).then((holder) => {
         sought.delete(address);
         found(holder);
+        for (const over of waiting) over();
       });
       return true;
     },

@@ -24,6 +24,8 @@ export interface DhclientWishes {
  * not taken: dhclient declines it then.
  */
 const script = `#!/bin/sh
+# What dhclient itself says goes there, and shall stand in order with this.
+exec >&2
 line="script $reason"
 for name in ip_address subnet_mask routers domain_name_servers host_name domain_name broadcast_address \\
 	ntp_servers next_server filename dhcp_lease_time dhcp_renewal_time \\

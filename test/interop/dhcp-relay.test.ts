@@ -109,12 +109,18 @@ describe('ISC dhcrelay', () => {
     const conf = ['supersede dhcp-renewal-time 2;'];
     const run = (await prepareDhclient(host, segment.folder, { conf })).start();
     const bound = toldAt(await run.line('a lease', (line) => line.startsWith('script BOUND')));
-    const from = server.lines.length;
     const renewed = toldAt(await run.line('renewal', (line) => line.startsWith('script RENEW')));
     expect(renewed).toEqual(bound);
     expect(bound.ip_address).toMatch(/^10\.78\.0\.1/);
-    const direct = packets(mac, from).filter((packet) => packet.giaddr === '0.0.0.0');
-    expect(direct.map(({ direction, ciaddr, remote }) => [direction, ciaddr, remote])).toEqual(
+    await server.said('the renewal', ({ direction, remote }) => {
+      const { address } = (remote ?? {}) as { address?: string };
+      return direction === 'out' && address === bound.ip_address;
+    });
+    const direct = packets(mac).filter((packet) => packet.giaddr === '0.0.0.0');
+    const [asked, answered] = direct;
+    expect(
+      [asked, answered].map((packet) => [packet?.direction, packet?.ciaddr, packet?.remote]),
+    ).toEqual(
       ['in', 'out'].map((direction) => [
         direction,
         bound.ip_address,
@@ -126,7 +132,7 @@ describe('ISC dhcrelay', () => {
 });
 
 describe.concurrent('perfdhcp', () => {
-  /** One exchange of four messages for each of 20 machines, which pass through relay agents as perfdhcp says. */
+  /** An exchange of four messages for each of 20 machines, which come through a relay agent; every one completes. */
   async function exchange(host: Namespace, first: string, agentOption: string) {
     // A card that was just plugged in is not heard at once.
     await host.run('busybox', ['ping', '-c', '3', '-w', '15', '10.77.0.1']);
@@ -143,11 +149,11 @@ describe.concurrent('perfdhcp', () => {
     );
     const numbers = (name: string) =>
       [...stdout.matchAll(new RegExp(`^${name}: (\\d+)`, 'gm'))].map((found) => Number(found[1]));
-    return {
-      sent: numbers('sent packets'),
-      received: numbers('received packets'),
-      drops: numbers('drops'),
-    };
+    const [sent, received, drops] = ['sent packets', 'received packets', 'drops'].map(numbers);
+    // On a busy machine it makes up for lost time and begins one or two more than it was told to.
+    for (const begun of sent ?? []) expect(begun).toBeGreaterThanOrEqual(20);
+    expect({ received, drops }, stdout).toEqual({ received: sent, drops: [0, 0] });
+    expect(sent).toHaveLength(2);
   }
 
   /** What the server answered to a relay agent: option 82 and the subnet, each once. */
@@ -166,12 +172,11 @@ describe.concurrent('perfdhcp', () => {
 
   /** Circuit id `leaf1`, remote id aa:bb:cc:dd:ee:ff, and a sub-option that nobody knows. */
   const leaf1 = '01056c656166310206aabbccddeeffd003010203';
-  const complete = { sent: [20, 20], received: [20, 20], drops: [0, 0] };
 
   it('on the server’s segment completes every exchange', async () => {
     const host = await segment.addHost('52:54:00:00:03:01');
     await host.ip('address add 10.77.0.50/24 dev eth0');
-    expect(await exchange(host, '00:0c:01:00:00:00', leaf1)).toEqual(complete);
+    await exchange(host, '00:0c:01:00:00:00', leaf1);
     expect(answersTo('10.77.0.50')).toEqual({
       options: [leaf1],
       subnets: ['10.77.0.'],
@@ -182,7 +187,7 @@ describe.concurrent('perfdhcp', () => {
     const host = await behind.addHost('52:54:00:00:03:02');
     await host.ip('address add 10.78.0.50/24 dev eth0');
     await host.ip('route add default via 10.78.0.254');
-    expect(await exchange(host, '00:0c:02:00:00:00', leaf1)).toEqual(complete);
+    await exchange(host, '00:0c:02:00:00:00', leaf1);
     expect(answersTo('10.78.0.50')).toEqual({
       options: [leaf1],
       subnets: ['10.78.0.'],
@@ -194,7 +199,7 @@ describe.concurrent('perfdhcp', () => {
     await host.ip('address add 10.77.0.51/24 dev eth0');
     // RFC 3527: the subnet of the client, where the agent is reached by another address.
     const option = `${circuit('leaf2')}05040a4e0000`;
-    expect(await exchange(host, '00:0c:03:00:00:00', option)).toEqual(complete);
+    await exchange(host, '00:0c:03:00:00:00', option);
     expect(answersTo('10.77.0.51')).toEqual({
       options: [option],
       subnets: ['10.78.0.'],
