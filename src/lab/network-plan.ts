@@ -62,7 +62,7 @@ export function renderIpBatch(plan: NetworkPlan): string {
   const lines = [
     'link set lo up',
     ...plan.bridges.flatMap((bridge, i) => [
-      `link add name ${bridge.name} type bridge stp_state 0 forward_delay 0 mcast_snooping 0`,
+      `link add name ${bridge.name} address ${bridgeMac(i)} type bridge stp_state 0 forward_delay 0 mcast_snooping 0`,
       ...(bridge.address ? [`address add ${bridge.address} dev ${bridge.name}`] : []),
       `link set ${bridge.name} up`,
       // A bridge has a carrier only while a port has; like a real switch, it is there before machines are.
@@ -78,6 +78,14 @@ export function renderIpBatch(plan: NetworkPlan): string {
     ]),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+/**
+ * A bridge without an address of its own takes the lowest of its ports', another one when a guest's cable is
+ * plugged in; machines that knew the old one then reach the boot server only after their ARP entry has died.
+ */
+function bridgeMac(index: number): string {
+  return `02:72:63:00:00:${index.toString(16).padStart(2, '0')}`;
 }
 
 function addressWithPrefix(address: Ipv4, prefix: number): string {

@@ -77,6 +77,10 @@ export async function plugInto(
 
 /** A switch that forwards at once: no spanning tree, no snooping. */
 export async function createSwitch(at: Namespace, name: string): Promise<void> {
-  await at.ip(`link add ${name} type bridge stp_state 0 forward_delay 0 mcast_snooping 0`);
+  // Of its own, or it changes with each cable, and who knows the old one is lost for a while.
+  const address = `address 02:72:73:00:00:${(made % 256).toString(16).padStart(2, '0')}`;
+  await at.ip(
+    `link add ${name} ${address} type bridge stp_state 0 forward_delay 0 mcast_snooping 0`,
+  );
   await at.ip(`link set ${name} up`);
 }

@@ -51,6 +51,7 @@ describe('the private network', () => {
     const show = await runProgram(...network.inside('ip', ['-j', '-d', 'address', 'show']));
     const links = JSON.parse(show.stdout) as {
       ifname: string;
+      address: string;
       master?: string;
       addr_info: { local: string; family: string }[];
       linkinfo?: { info_data?: Record<string, number> };
@@ -64,6 +65,8 @@ describe('the private network', () => {
     });
     expect(bridge?.addr_info.find((a) => a.family === 'inet')?.local).toBe('10.77.0.1');
     expect(tap?.master).toBe('br0');
+    // Not its lowest port's, which changes with each cable.
+    expect(bridge?.address).toBe('02:72:63:00:00:00');
   });
 
   it('leaves the host without a link, an address or a name of it', async () => {

@@ -27,14 +27,14 @@ it('a tap per card, plugged into the bridge of its network', () => {
 
 it('ip commands that make all of it', () => {
   expect(renderIpBatch(plan)).toBe(`link set lo up
-link add name br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0
+link add name br0 address 02:72:63:00:00:00 type bridge stp_state 0 forward_delay 0 mcast_snooping 0
 address add 10.77.0.1/24 dev br0
 link set br0 up
 link add name up0 type veth peer name port0
 link set port0 master br0 up
 link set port0 type bridge_slave flood off mcast_flood off bcast_flood off
 link set up0 up
-link add name br1 type bridge stp_state 0 forward_delay 0 mcast_snooping 0
+link add name br1 address 02:72:63:00:00:01 type bridge stp_state 0 forward_delay 0 mcast_snooping 0
 link set br1 up
 link add name up1 type veth peer name port1
 link set port1 master br1 up
