@@ -71,6 +71,9 @@ export function parseDhcpPacket(bytes: Uint8Array): ParsedDhcpPacket {
       ])
     : own;
   if (!parsed.ok) return refusal(parsed.reason);
+  // It told where options stand, and says nothing more once they are read.
+  const options = new Map(parsed.options);
+  options.delete(dhcpOption.overload);
 
   const address = (at: number) => ipv4FromNumber(data.readUInt32BE(at));
   return {
@@ -90,7 +93,7 @@ export function parseDhcpPacket(bytes: Uint8Array): ParsedDhcpPacket {
       chaddr: Uint8Array.from(data.subarray(28, 44)),
       sname: overload & 2 ? '' : (readText(sname) ?? ''),
       file: overload & 1 ? '' : (readText(file) ?? ''),
-      options: parsed.options,
+      options,
     },
   };
 }
