@@ -86,8 +86,8 @@ describe('shared reads', () => {
     await handle.close();
     handle = await open(path, 'r+');
     await handle.truncate(2 ** 30);
-    const reads = createSharedReads();
     const memory = 64 * 1024 * kibibyte;
+    const reads = createSharedReads({ memory });
     const most = memory + 500 * 2 * 32 * kibibyte;
     for (let n = 0; n < 500; n += 1) {
       const reader = await reads.reader(handle);
