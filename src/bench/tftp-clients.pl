@@ -1,7 +1,8 @@
 # Fetches one file over TFTP with many clients at once and throws the bytes away (RFC 1350, 2347, 2348, 7440).
 # A client answers a lost block as RFC 7440 says, with the last one in order, once for each gap; after three
 # seconds without news it repeats its last packet, at most ten times.
-# perl tftp-clients.pl HOST PORT FILE CLIENTS WINDOWSIZE; prints seconds, processor seconds, then bytes per client.
+# perl tftp-clients.pl HOST PORT FILE CLIENTS WINDOWSIZE; prints seconds and processor seconds of all, then for each
+# client its seconds and how it ended.
 use strict;
 use warnings;
 use Socket;
@@ -32,6 +33,7 @@ for (1 .. $clients) {
 sub end_client {
     my ($client, $end) = @_;
     $client->{end} = $end;
+    $client->{seconds} = time - $begin;
     vec($watched, $client->{number}, 1) = 0;
     delete $by_number{ $client->{number} };
 }
@@ -102,4 +104,4 @@ while (%by_number) {
 my $seconds = time - $begin;
 my ($user, $system) = times;
 printf "%.6f %.2f\n", $seconds, $user + $system;
-print "$_->{end}\n" for @all;
+printf "%.6f %s\n", $_->{seconds}, $_->{end} for @all;
