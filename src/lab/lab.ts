@@ -1,17 +1,24 @@
 import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '../errors.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
 import { parseIpv4 } from '../net/ipv4.ts';
 import type { NodeStatus } from '../state/event.ts';
+import { runProgram } from '../system/run-program.ts';
 import { connectAdmin, fetchStatus, type LabBootServer, startBootServer } from './boot-server.ts';
+import { type ClientHost, startClientHost } from './client-host.ts';
 import { consolePort, type HostPort, hostPorts } from './host-ports.ts';
 import type { LabFolder } from './lab-folder.ts';
 import { type LabNetwork, startNetwork } from './network.ts';
-import type { NetworkPlan } from './network-plan.ts';
+import type { LabTap, NetworkPlan } from './network-plan.ts';
 import type { Accelerator } from './qemu-args.ts';
 import { connectThroughRelay, type Forward, startForward } from './relay.ts';
-import { type Roms, type RunningVm, startVm } from './vm.ts';
+import { type Roms, type RunningVm, removeDisks, startVm, vmPaths } from './vm.ts';
 import type { VmSpec } from './vm-spec.ts';
+
+/** Whether a cable is plugged in at both ends. */
+export type CableState = 'up' | 'down';
 
 /** All that a lab is made from; plain data, so that it can be handed to another process. */
 export interface LabPlan {
@@ -42,6 +49,23 @@ export interface Lab {
   reboot(name: string): Promise<void>;
   /** Pulls the plug. */
   kill(name: string): Promise<void>;
+  /** Stops the processors of a guest; its disks, memory and connections stay as they are. */
+  pause(name: string): Promise<void>;
+  resume(name: string): Promise<void>;
+  /**
+   * Cuts a guest's cables to a network or mends them: one of its cards there, counted from 0, or all.
+   * Both ends lose their carrier. A cable that was cut is still cut when the guest is switched on again.
+   */
+  link(name: string, network: string, state: CableState, card?: number): Promise<void>;
+  /** The raw image of a guest's disk; to be written only while the guest is off. */
+  disk(name: string, serial: string): string;
+  /** Plugs a client machine into a network, as a namespace of this host; it goes with the lab. */
+  host(
+    network: string,
+    name: string,
+    address: string,
+    options?: { readonly gateway?: string },
+  ): Promise<ClientHost>;
   /** The name of the guest that a node's name means: a spare keeps its own when it becomes a node. */
   guestName(node: string): Promise<string>;
   /** The server's rows; a guest that it has not met yet is `absent`, one without power says so. */
@@ -63,12 +87,17 @@ export async function startLab(
   const running = new Map<string, RunningVm>();
   const forwards = new Map<string, Promise<readonly HostPort[]>>();
   const listening: Forward[] = [];
+  const cut = new Set<LabTap>();
+  const hosts: Promise<ClientHost>[] = [];
   let server: LabBootServer | undefined;
   let stopping: Promise<void> | undefined;
 
   const stop = async () => {
     await Promise.all(listening.map((forward) => forward.stop()));
     await Promise.all([...running.values()].map((vm) => vm.kill()));
+    for (const host of await Promise.allSettled(hosts)) {
+      if (host.status === 'fulfilled') await host.value.stop();
+    }
     await server?.stop();
     await network.stop();
   };
@@ -92,6 +121,21 @@ export async function startLab(
     });
     running.set(name, vm);
     void vm.ended.then(() => running.get(name) === vm && running.delete(name));
+    for (const tap of cut) if (tap.guest === name) await setCarrier(vm, tap, 'down');
+  };
+  const plugIn = (networkName: string, name: string, address: string, gateway?: string) => {
+    const bridge = plan.network.bridges.find((b) => b.network === networkName);
+    if (!bridge) throw unknownNetwork(networkName, plan);
+    return startClientHost({
+      network,
+      name,
+      bridge: bridge.name,
+      port: `host${hosts.length}`,
+      address,
+      prefix: bridge.prefix,
+      ...(gateway === undefined ? {} : { gateway }),
+      log: join(folder.root, `host-${name}.log`),
+    });
   };
   const powered = (name: string): RunningVm => {
     if (!plan.guests.some((guest) => guest.name === name)) throw unknownGuest(name, plan.guests);
@@ -118,6 +162,7 @@ export async function startLab(
     );
     listening.push(console);
     for (const guest of plan.guests) {
+      await removeDisks(guest, folder.guest(guest.name));
       onStep(`switching on ${guest.name}`);
       await start(guest.name);
     }
@@ -145,6 +190,39 @@ export async function startLab(
       kill: async (name) => {
         await powered(name).kill();
         running.delete(name);
+      },
+      pause: async (name) => {
+        await powered(name).qmp('stop');
+      },
+      resume: async (name) => {
+        await powered(name).qmp('cont');
+      },
+      link: async (name, networkName, state, card) => {
+        const all = cablesTo(plan, name, networkName);
+        const taps = card === undefined ? all : all.slice(card, card + 1);
+        if (taps.length === 0) {
+          throw new AppError('lab-no-card', `${name} has no such card on ${networkName}`);
+        }
+        for (const tap of taps) {
+          if (state === 'down') cut.add(tap);
+          else cut.delete(tap);
+          await runProgram(...network.inside('ip', ['link', 'set', tap.name, state]));
+          const vm = running.get(name);
+          if (vm) await setCarrier(vm, tap, state);
+        }
+      },
+      disk: (name, serial) => {
+        const spec = plan.guests.find((guest) => guest.name === name);
+        if (!spec) throw unknownGuest(name, plan.guests);
+        const index = spec.disks.findIndex((disk) => disk.serial === serial);
+        const path = vmPaths(folder.guest(name), spec, plan.roms).disks[index];
+        if (path !== undefined) return path;
+        throw new AppError('lab-no-disk', `${name} has no disk with the serial number ${serial}`);
+      },
+      host: (networkName, name, address, options = {}) => {
+        const host = plugIn(networkName, name, address, options.gateway);
+        hosts.push(host);
+        return host;
       },
       guestName: async (node) => {
         if (plan.guests.some((guest) => guest.name === node)) return node;
@@ -200,6 +278,36 @@ export function labStatus(
       }),
     ),
   ];
+}
+
+/** The guest's cables to a network, in the order of its cards. */
+function cablesTo(plan: LabPlan, guest: string, network: string): readonly LabTap[] {
+  if (!plan.guests.some((g) => g.name === guest)) throw unknownGuest(guest, plan.guests);
+  const bridge = plan.network.bridges.find((b) => b.network === network);
+  if (!bridge) throw unknownNetwork(network, plan);
+  return plan.network.taps.filter((tap) => tap.guest === guest && tap.bridge === bridge.name);
+}
+
+/** Tells a guest's card whether there is a carrier; QEMU answers a moment after it has been started. */
+async function setCarrier(vm: RunningVm, tap: LabTap, state: CableState): Promise<void> {
+  const set = () => vm.qmp('set_link', { name: `net${tap.nic}`, up: state === 'up' });
+  for (let tries = 0; tries < 100; tries += 1) {
+    const done = await set().then(
+      () => true,
+      () => false,
+    );
+    if (done) return;
+    await sleep(100);
+  }
+  await set();
+}
+
+function unknownNetwork(name: string, plan: LabPlan): AppError {
+  return new AppError(
+    'lab-unknown-network',
+    `the lab has no network ${name}`,
+    `its networks are ${plan.network.bridges.map((bridge) => bridge.network).join(', ')}`,
+  );
 }
 
 function unknownGuest(name: string, guests: readonly VmSpec[]): AppError {

@@ -8,6 +8,8 @@ export interface LabBridge {
   readonly name: string;
   /** Name of the site's network it plays. */
   readonly network: string;
+  /** Prefix length of the network's addresses. */
+  readonly prefix: number;
   /** The boot server's address with its prefix length, where the network has one. */
   readonly address?: string;
 }
@@ -29,10 +31,11 @@ export interface NetworkPlan {
 /** Bridges for the site's networks and a tap for every card of every guest. */
 export function planNetwork(site: Site, guests: readonly VmSpec[]): NetworkPlan {
   const bridges = [...site.networks.values()].map((network, i): LabBridge => {
-    const base = { name: `br${i}`, network: network.name };
+    const { prefix } = network.subnet;
+    const base = { name: `br${i}`, network: network.name, prefix };
     return network.server === undefined
       ? base
-      : { ...base, address: addressWithPrefix(network.server, network.subnet.prefix) };
+      : { ...base, address: addressWithPrefix(network.server, prefix) };
   });
   return { bridges, taps: planTaps(bridges, guests) };
 }

@@ -1,4 +1,4 @@
-import type { VmNic, VmSpec } from './vm-spec.ts';
+import type { VmDisk, VmNic, VmSpec } from './vm-spec.ts';
 
 /** Whether the host's processor runs the guest, or QEMU translates it. */
 export type Accelerator = 'kvm' | 'tcg';
@@ -17,11 +17,13 @@ export interface VmPaths {
   readonly ovmfCode?: string;
   /** This guest's own copy of the UEFI variables. */
   readonly ovmfVars?: string;
+  /** Raw images of the guest's disks, in order. */
+  readonly disks: readonly string[];
 }
 
 /**
- * QEMU's arguments for a guest without disks that boots over its first card; one tap per card, in order.
- * Nothing here hands it a kernel or a disk: all it becomes comes over the wire.
+ * QEMU's arguments for a guest that boots over its first card; one tap per card, in order.
+ * Nothing here hands it a kernel or a disk to boot from: all it becomes comes over the wire.
  */
 export function renderQemuArgs(
   spec: VmSpec,
@@ -44,6 +46,7 @@ export function renderQemuArgs(
     ],
     ...firmware(spec, paths),
     ...spec.nics.flatMap((nic, i) => networkCard(spec, nic, i, paths, taps[i] ?? '')),
+    ...spec.disks.flatMap((disk, i) => blockDevice(disk, i, paths.disks[i] ?? '')),
     // Without it, a guest's first key generation waits for entropy for many seconds under TCG.
     ...['-device', 'virtio-rng-pci'],
     ...[
@@ -63,7 +66,7 @@ function literal(text: string): string {
 function machine(spec: VmSpec): string {
   if (spec.processor === 'arm64') return 'virt';
   // Without graphics SeaBIOS says on the serial console what it and the network card's ROM do.
-  // No controller either for the disks that it has not.
+  // No SATA controller either: what disks there are hang on virtio.
   // Secure Boot's variables are safe from the kernel only behind system management mode.
   return `q35,graphics=off,sata=off,smbus=off${spec.secureBoot ? ',smm=on' : ''}`;
 }
@@ -118,5 +121,14 @@ function networkCard(
   return [
     ...['-netdev', `tap,id=net${index},ifname=${tap},script=no,downscript=no`],
     ...['-device', device.join(',')],
+  ];
+}
+
+function blockDevice(disk: VmDisk, index: number, file: string): readonly string[] {
+  return [
+    '-drive',
+    // What the guest has written is in the host's page cache and outlives a killed QEMU, flushed or not.
+    `if=none,id=disk${index},format=raw,cache=unsafe,discard=unmap,file=${literal(file)}`,
+    ...['-device', `virtio-blk-pci,drive=disk${index},serial=${literal(disk.serial)}`],
   ];
 }

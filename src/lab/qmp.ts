@@ -9,13 +9,18 @@ export type QmpCommand =
   | 'quit'
   | 'query-status'
   | 'stop'
-  | 'cont';
+  | 'cont'
+  | 'set_link';
 
 /**
  * Runs one command and gives back what it returned; a guest that does not answer in 5 s is an error.
  * QEMU speaks to one client at a time, so the connection is closed again at once.
  */
-export function runQmp(socketPath: string, command: QmpCommand): Promise<unknown> {
+export function runQmp(
+  socketPath: string,
+  command: QmpCommand,
+  settings: Readonly<Record<string, unknown>> = {},
+): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const socket = connect(socketPath);
     const fail = (why: string) => {
@@ -32,7 +37,7 @@ export function runQmp(socketPath: string, command: QmpCommand): Promise<unknown
       if ('QMP' in message) {
         socket.write(`${JSON.stringify({ execute: 'qmp_capabilities', id: 'hello' })}\n`);
       } else if (message.id === 'hello') {
-        socket.write(`${JSON.stringify({ execute: command, id: 'ask' })}\n`);
+        socket.write(`${JSON.stringify({ execute: command, arguments: settings, id: 'ask' })}\n`);
       } else if ('error' in message) {
         fail(JSON.stringify(message.error));
       } else if (message.id === 'ask') {

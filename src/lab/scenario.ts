@@ -9,7 +9,7 @@ import { runProgram } from '../system/run-program.ts';
 import { chooseAccelerator } from './accelerator.ts';
 import { fetchEvents } from './boot-server.ts';
 import { type Capture, startCapture } from './capture.ts';
-import { type Lab, startLab } from './lab.ts';
+import { type CableState, type Lab, startLab } from './lab.ts';
 import { labFolder, prepareLabSite, prepareLabState } from './lab-folder.ts';
 import { ensureImage } from './lab-image.ts';
 import { planNetwork } from './network-plan.ts';
@@ -76,8 +76,24 @@ export interface Scenario {
   /** Runs `rolecall` on the lab's site and state, as an operator would; its standard output. */
   rolecall(...args: readonly string[]): Promise<string>;
   reboot(node: string): Promise<void>;
-  /** Starts to record what goes over the boot network and passes the pcap-filter(7), all where absent. */
-  capture(name: string, filter?: string): Promise<Capture>;
+  /** Pulls the plug. */
+  kill(node: string): Promise<void>;
+  /** Switches the node's machine on, with the disks as it left them. */
+  start(node: string): Promise<void>;
+  /** Stops the node's processors, as a hypervisor that stalls; it knows nothing of it afterwards. */
+  pause(node: string): Promise<void>;
+  resume(node: string): Promise<void>;
+  /** Cuts or mends the node's cables to a network: one of its cards there, counted from 0, or all. */
+  link(node: string, network: string, state: CableState, card?: number): Promise<void>;
+  /** The raw image of the node's disk; to be written only while the node is off. */
+  disk(node: string, serial: string): Promise<string>;
+  /** Plugs a client machine with this address into a network of the site; it goes with the lab. */
+  host: Lab['host'];
+  /**
+   * Starts to record what goes over a network, the boot network where absent, and passes the
+   * pcap-filter(7), all where absent.
+   */
+  capture(name: string, filter?: string, network?: string): Promise<Capture>;
   /** Seconds from `since` to each stage of the node's boots after it. */
   stageTimes(node: string, since: number): Promise<Readonly<Record<string, number>>>;
 }
@@ -285,8 +301,17 @@ function scenarioOf(lab: Lab, options: ScenarioOptions, stops: (() => Promise<vo
       return stdout;
     },
     reboot,
-    capture: (name, filter) => {
-      const [bridge] = lab.plan.network.bridges.filter((b) => b.address !== undefined);
+    kill: async (node) => lab.kill(await lab.guestName(node)),
+    start: async (node) => lab.start(await lab.guestName(node)),
+    pause: async (node) => lab.pause(await lab.guestName(node)),
+    resume: async (node) => lab.resume(await lab.guestName(node)),
+    link: async (node, ...cable) => lab.link(await lab.guestName(node), ...cable),
+    disk: async (node, serial) => lab.disk(await lab.guestName(node), serial),
+    host: lab.host,
+    capture: (name, filter, on) => {
+      const bridge = lab.plan.network.bridges.find((b) =>
+        on === undefined ? b.address !== undefined : b.network === on,
+      );
       return startCapture(network, bridge?.name ?? '', join(folder.root, `${name}.pcap`), filter);
     },
     stageTimes: async (node, since) => {

@@ -12,6 +12,14 @@ export interface VmNic {
   readonly network: string;
 }
 
+/** One disk of a guest. */
+export interface VmDisk {
+  /** udev(7) on the guest makes `/dev/disk/by-id/virtio-<serial>` of it; virtio-blk has room for 20 characters. */
+  readonly serial: string;
+  /** MiB. */
+  readonly size: number;
+}
+
 /** QEMU's device name of a network card. */
 export type NicModel = 'virtio-net-pci' | 'e1000' | 'e1000e';
 
@@ -38,6 +46,8 @@ export interface VmSpec {
   readonly rom: 'image' | 'host';
   /** The first one is the one to boot by. */
   readonly nics: readonly VmNic[];
+  /** Blank when the lab starts. */
+  readonly disks: readonly VmDisk[];
   /** Lower case with dashes; what the firmware tells DHCP in option 97. */
   readonly uuid: string;
   /** SMBIOS serial number. */
@@ -46,7 +56,7 @@ export interface VmSpec {
 
 /** What may be ordered for a guest in place of the usual; `secureBoot` and `arm64` mean UEFI. */
 export type GuestHardware = Partial<
-  Pick<VmSpec, 'processor' | 'firmware' | 'bootBy' | 'secureBoot' | 'nicModel' | 'rom'>
+  Pick<VmSpec, 'processor' | 'firmware' | 'bootBy' | 'secureBoot' | 'nicModel' | 'rom' | 'disks'>
 >;
 
 export interface GuestWishes {
@@ -117,6 +127,7 @@ export function planGuests(site: Site, wishes: GuestWishes): readonly VmSpec[] {
         cpus: 1,
         nicModel: 'virtio-net-pci',
         rom: 'image',
+        disks: node ? disksOf(site, node) : [],
         ...hardware[name],
         nics,
         uuid: node?.id.uuid ?? uuidOf(name),
@@ -147,6 +158,19 @@ function nicsOf(site: Site, node: SiteNode, bootNetwork: string): readonly VmNic
   return boots(all[0] ?? { mac: macFromText('525400000000'), network: '' })
     ? all
     : [...all.filter(boots), ...all.filter((nic) => !boots(nic))];
+}
+
+/** MiB of a disk; enough for file systems and replication, and a resynchronisation takes seconds. */
+const diskSize = 256;
+
+/** The disks on which the node keeps volumes, as far as they are named so that QEMU can play them. */
+function disksOf(site: Site, node: SiteNode): readonly VmDisk[] {
+  return [...site.volumes.values()]
+    .filter((volume) => volume.nodes.includes(node.name))
+    .flatMap(({ device }) => {
+      const serial = /^\/dev\/disk\/by-id\/virtio-([^/]{1,20})$/.exec(device)?.[1];
+      return serial === undefined ? [] : [{ serial, size: diskSize }];
+    });
 }
 
 /** A UUID that is the same for a name on every run, so that a rebuilt lab has the same machines. */

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { copyFile, mkdir, rm } from 'node:fs/promises';
+import { copyFile, mkdir, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../errors.ts';
 import { startProgram } from '../system/start-program.ts';
@@ -15,7 +15,7 @@ export interface RunningVm {
   readonly pid: number;
   /** Resolves when QEMU has ended, with its exit code or signal. */
   readonly ended: Promise<string>;
-  qmp(command: QmpCommand): Promise<unknown>;
+  qmp(command: QmpCommand, settings?: Readonly<Record<string, unknown>>): Promise<unknown>;
   /** Pulls the plug. */
   kill(): Promise<void>;
 }
@@ -60,6 +60,7 @@ export function vmPaths(folder: string, spec: VmSpec, roms: Roms): VmPaths {
     qmp: join(folder, 'qmp.sock'),
     console: join(folder, 'console.sock'),
     consoleLog: join(folder, 'console.log'),
+    disks: spec.disks.map(({ serial }) => join(folder, `${serial}.raw`)),
     ...(rom === undefined ? {} : { rom }),
     ...(spec.firmware === 'uefi'
       ? { ovmfCode: partsOf(spec).code, ovmfVars: join(folder, 'vars.fd') }
@@ -67,7 +68,12 @@ export function vmPaths(folder: string, spec: VmSpec, roms: Roms): VmPaths {
   };
 }
 
-/** Switches a guest on, with fresh UEFI variables and an empty console log. */
+/** Takes a guest's disks away; it finds blank ones when it is switched on. */
+export async function removeDisks(spec: VmSpec, folder: string): Promise<void> {
+  for (const file of vmPaths(folder, spec, {}).disks) await rm(file, { force: true });
+}
+
+/** Switches a guest on, with the disks as it left them, fresh UEFI variables and an empty console log. */
 export async function startVm(spec: VmSpec, setting: VmSetting): Promise<RunningVm> {
   const { folder, network } = setting;
   await mkdir(folder, { recursive: true });
@@ -80,6 +86,10 @@ export async function startVm(spec: VmSpec, setting: VmSetting): Promise<Running
     await copyFile(vars, paths.ovmfVars);
   }
   for (const file of [paths.qmp, paths.console, paths.consoleLog]) await rm(file, { force: true });
+  for (const [i, disk] of spec.disks.entries()) {
+    const file = paths.disks[i] ?? '';
+    if (!existsSync(file)) await makeBlankDisk(file, disk.size);
+  }
   const args = renderQemuArgs(spec, paths, setting.taps, setting.accelerator);
   const log = join(folder, 'qemu.log');
   const program = await startProgram(...network.inside(qemu, args), { log });
@@ -88,9 +98,15 @@ export async function startVm(spec: VmSpec, setting: VmSetting): Promise<Running
     paths,
     pid: program.pid,
     ended: program.ended.then((end) => end.signal ?? `exit code ${end.exitCode}; see ${log}`),
-    qmp: (command) => runQmp(paths.qmp, command),
+    qmp: (command, settings) => runQmp(paths.qmp, command, settings),
     kill: async () => {
       await program.stop(0);
     },
   };
+}
+
+/** A sparse file: it takes room as it is written to. */
+async function makeBlankDisk(path: string, size: number): Promise<void> {
+  const file = await open(path, 'wx', 0o600);
+  await file.truncate(size * 1024 * 1024).finally(() => file.close());
 }

@@ -19,7 +19,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const plan = {
-  bridges: [{ name: 'br0', network: 'boot', address: '10.77.0.1/24' }],
+  bridges: [{ name: 'br0', network: 'boot', prefix: 24, address: '10.77.0.1/24' }],
   taps: [{ name: 'tap0', bridge: 'br0', guest: 'web1', nic: 0 }],
 };
 

@@ -4,6 +4,7 @@ import { expect } from 'vitest';
 import { labFolder } from '../../../src/lab/lab-folder.ts';
 import { withoutPxe } from '../../../src/lab/qemu-args.ts';
 import { type Scenario, type ScenarioOptions, withLab } from '../../../src/lab/scenario.ts';
+import { loadSite } from '../../../src/site/load-site.ts';
 import { runProgram } from '../../../src/system/run-program.ts';
 import { commandLine, until } from './processes.ts';
 
@@ -16,7 +17,7 @@ const state =
 /** Where guests' images are built and kept between runs: where `npm run lab` has them, so that neither builds twice. */
 export const images = labFolder(join(state, 'lab')).builds;
 
-/** Runs a scenario on real guests, each a bare machine; logs of one that fails are kept under test-results/. */
+/** Runs a scenario on real guests, each a machine with no more than blank disks; logs of one that fails are kept under test-results/. */
 export function labScenario<T>(
   options: Omit<ScenarioOptions, 'images' | 'keep' | 'report'>,
   run: (scenario: Scenario) => Promise<T>,
@@ -29,14 +30,28 @@ export function labScenario<T>(
       report: (line) => process.stderr.write(`lab: ${line}\n`),
     },
     async (scenario) => {
-      for (const { name } of scenario.lab.plan.guests) await expectBareMachine(scenario, name);
+      const site = await loadSite(scenario.site);
+      if (!site.ok) throw new Error(JSON.stringify(site.problems));
+      for (const { name } of scenario.lab.plan.guests) {
+        const ordered = options.hardware?.[name]?.disks?.map((disk) => disk.serial);
+        const volumes = [...site.value.volumes.values()].filter((v) => v.nodes.includes(name));
+        const serials = ordered ?? volumes.map((v) => v.device.split('/virtio-')[1] ?? '');
+        await expectBareMachine(scenario, name, serials);
+      }
       return run(scenario);
     },
   );
 }
 
-/** What a guest's QEMU really was given: no kernel, no disk, nothing but firmware and network cards. */
-async function expectBareMachine(scenario: Scenario, guest: string): Promise<void> {
+/**
+ * What a guest's QEMU really was given: no kernel, nothing but firmware, network cards and, where its
+ * volumes need them, disks that were blank when the lab began.
+ */
+async function expectBareMachine(
+  scenario: Scenario,
+  guest: string,
+  serials: readonly string[],
+): Promise<void> {
   const pid = scenario.lab.guest(guest)?.pid ?? 0;
   // The process is a launcher until it has become QEMU.
   await until(`${guest} is QEMU`, 20, () => commandLine(pid)[0]?.includes('qemu-system') === true);
@@ -48,8 +63,12 @@ async function expectBareMachine(scenario: Scenario, guest: string): Promise<voi
   const values = (flag: string) => args.filter((_, i) => args[i - 1] === flag);
   // All that firmware may be told: to leave PXE out.
   for (const word of values('-fw_cfg')) expect(withoutPxe).toContain(word);
-  const drives = values('-drive');
-  for (const drive of drives) expect(drive).toMatch(/^if=pflash,/);
+  const drives = values('-drive').filter((drive) => !drive.startsWith('if=pflash,'));
+  expect(drives).toHaveLength(serials.length);
+  for (const [i, serial] of serials.entries()) {
+    expect(drives[i]).toMatch(/^if=none,/);
+    expect(drives[i]).toMatch(new RegExp(`file=${scenario.lab.disk(guest, serial)}$`));
+  }
 }
 
 /** Whether a guest's console has said this; it has said nothing before QEMU runs. */

@@ -11,8 +11,8 @@ const plan = planNetwork(site, planGuests(site, { spares: 1, memory: 512 }));
 
 it('a bridge per network; the boot server has its address on its own', () => {
   expect(plan.bridges).toEqual([
-    { name: 'br0', network: 'boot', address: '10.77.0.1/24' },
-    { name: 'br1', network: 'outside' },
+    { name: 'br0', network: 'boot', prefix: 24, address: '10.77.0.1/24' },
+    { name: 'br1', network: 'outside', prefix: 24 },
   ]);
 });
 

@@ -109,6 +109,17 @@ describe('hardware other than the usual', () => {
     expect(args).toMatch(/-machine virt .*-cpu cortex/);
   });
 
+  it('has disks that a node knows by serial number', () => {
+    const disks = [
+      { serial: 'www', size: 256 },
+      { serial: 'mail', size: 256 },
+    ];
+    const { paths, args } = ordered({ firmware: 'bios', disks });
+    expect(paths.disks).toEqual(['/lab/guest/www.raw', '/lab/guest/mail.raw']);
+    expect(args).toContain('-device virtio-blk-pci,drive=disk1,serial=mail');
+    expect(args).toMatch(/-drive if=none,id=disk1,format=raw,\S*file=.lab.guest.mail[.]raw /);
+  });
+
   it("takes the ROM of its card, or the host's", () => {
     expect(ordered({ firmware: 'bios', nicModel: 'e1000' }).args).toMatch(/e1000,.*romfile=.e1000/);
     expect(ordered({ firmware: 'bios', rom: 'host' }).args).not.toContain('romfile=');

@@ -19,6 +19,38 @@ describe('guests of a lab', () => {
     ]);
   });
 
+  it('have the disks that volumes name on their node, and no other', () => {
+    const volume = (name: string, device: string) => ({
+      name,
+      nodes: ['web1', 'lb1'] as const,
+      device,
+      replication: 'boot',
+      vip: new Map(),
+      clients: { kind: 'names' as const, names: [] },
+      at: '/srv',
+    });
+    const guests = planGuests(
+      {
+        ...site,
+        volumes: new Map([
+          ['www', volume('www', '/dev/disk/by-id/virtio-www')],
+          ['mail', volume('mail', '/dev/disk/by-id/virtio-mail')],
+          ['old', volume('old', '/dev/sdb')],
+        ]),
+      },
+      { ...wishes, hardware: { lb1: { disks: [{ serial: 'log', size: 64 }] } } },
+    );
+    expect(guests.map((g) => g.disks)).toEqual([
+      [
+        { serial: 'www', size: 256 },
+        { serial: 'mail', size: 256 },
+      ],
+      [],
+      [{ serial: 'log', size: 64 }],
+      [],
+    ]);
+  });
+
   it('have UEFI only where it was wished for', () => {
     const guests = planGuests(site, { ...wishes, uefi: ['lb1'] });
     expect(guests.filter((g) => g.firmware === 'uefi').map((g) => g.name)).toEqual(['lb1']);
