@@ -2,8 +2,10 @@ import type { Problem } from '../errors.ts';
 import { parseMac } from '../net/mac.ts';
 import { suggestion } from '../site/did-you-mean.ts';
 import type { Site, SiteNode } from '../site/site.ts';
+import { checkServices, idleBalancers } from './check-services.ts';
 import { baseRole, type Fleet, roleNames, spareNode } from './fleet.ts';
 import type { ImageFacts } from './image-facts.ts';
+import { checkProgramFiles, checkProgramProblems } from './render-check-programs.ts';
 import { renderContents } from './render-contents.ts';
 import { renderOverlay } from './render-overlay.ts';
 import type { Role } from './role.ts';
@@ -23,6 +25,7 @@ export function checkFleet(fleet: Fleet): readonly Problem[] {
     ...strayParams(node, roles),
   ]);
   problems.push(...roleProblems(site, roles), ...paramProblems(fleet));
+  problems.push(...checkServices(site), ...checkProgramProblems(site, fleet.siteTexts));
   // Templates would only stumble over what is already said.
   if (problems.length === 0) {
     const mac = parseMac('02:00:00:00:00:00');
@@ -69,15 +72,15 @@ export function checkAgainstImage(
 
 /** What the operator should know but may want: nothing here keeps a node from booting. */
 export function warnings(fleet: Fleet): readonly Problem[] {
-  return [...dataInRam(fleet), ...unusedRoleParams(fleet)];
+  return [...dataInRam(fleet), ...unusedRoleParams(fleet), ...idleBalancers(fleet.site)];
 }
 
-/** Paths of the site's files that parameters name (`format: site-file`), sorted. */
+/** Paths of the site's files that parameters (`format: site-file`) and checks of services name, sorted. */
 export function siteFilesOf(site: Site, roles: Roles): readonly string[] {
   const paths = paramSets(site, roles).flatMap(
     (set) => checkParams(set.role, set.written).siteFiles,
   );
-  return [...new Set(paths)].sort();
+  return [...new Set([...paths, ...checkProgramFiles(site)])].sort();
 }
 
 /** Parameters of one role as somebody wrote them: for a node, or for whoever becomes that role. */

@@ -4,6 +4,17 @@ import { type OverlayFile, rootFile } from './overlay-file.ts';
 
 const dir = '/etc/systemd/network';
 
+/** The file of a link; further settings of the link go into a folder of this name with `.d` at its end. */
+export function linkFile(network: string): string {
+  return `${dir}/10-${network}.network`;
+}
+
+/** The interface that a link's cards are bonded into; empty where they are not. */
+export function bondName(node: Pick<SiteNode, 'links'>, link: Link): string {
+  const bonds = node.links.filter((other) => other.bond !== undefined);
+  return link.bond === undefined ? '' : `bond${bonds.indexOf(link)}`;
+}
+
 /**
  * The systemd-networkd files of a node's links, matched by MAC so that no interface name matters
  * (systemd.network(5), systemd.netdev(5)). A node without links asks DHCP on every Ethernet card.
@@ -11,13 +22,12 @@ const dir = '/etc/systemd/network';
 export function renderLinks(site: Site, node: SiteNode): readonly OverlayFile[] {
   if (node.links.length === 0) return [rootFile(`${dir}/10-dhcp.network`, dhcpNetwork)];
   const boot = bootLink(site, node) ?? node.links[0];
-  const bonds = node.links.filter((link) => link.bond !== undefined);
   return node.links.flatMap((link) => {
     const network = site.networks.get(link.network);
     if (!network) throw new Error(`no network ${link.network} in the site`);
     return link.bond === undefined
-      ? [rootFile(`${dir}/10-${link.network}.network`, plainNetwork(link, network, boot))]
-      : bondFiles(link, link.bond, network, boot, `bond${bonds.indexOf(link)}`);
+      ? [rootFile(linkFile(link.network), plainNetwork(link, network, boot))]
+      : bondFiles(link, link.bond, network, boot, bondName(node, link));
   });
 }
 
@@ -96,10 +106,7 @@ function bondFiles(
   return [
     rootFile(`${dir}/05-${name}.netdev`, netdev),
     rootFile(`${dir}/06-${name}-slaves.network`, slave),
-    rootFile(
-      `${dir}/10-${link.network}.network`,
-      `[Match]\nName=${name}\n\n${addressing(link, network, boot)}`,
-    ),
+    rootFile(linkFile(link.network), `[Match]\nName=${name}\n\n${addressing(link, network, boot)}`),
   ];
 }
 

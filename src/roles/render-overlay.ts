@@ -7,6 +7,7 @@ import { type Fleet, roleFileName, roleNames } from './fleet.ts';
 import type { ImageFacts, UnitInstall } from './image-facts.ts';
 import { type OverlayFile, rootFile, rootLink } from './overlay-file.ts';
 import { resolveOwnership } from './ownership.ts';
+import { renderCheckPrograms } from './render-check-programs.ts';
 import {
   asText,
   memoryKey,
@@ -16,6 +17,7 @@ import {
 } from './render-contents.ts';
 import { renderFstab } from './render-fstab.ts';
 import { renderLinks } from './render-links.ts';
+import { renderServiceLinks } from './render-service-links.ts';
 import type { Role } from './role.ts';
 import { parseUnitInstall } from './unit-file.ts';
 
@@ -56,6 +58,8 @@ export function renderOverlay({ fleet, node, facts }: RenderInput): RenderedOver
   const made = [
     rootFile('/etc/machine-id', `${machineId(fleet.site.name, node.name)}\n`),
     ...renderLinks(fleet.site, node),
+    ...renderServiceLinks(fleet.site, node),
+    ...renderCheckPrograms(fleet.site, fleet.siteTexts, node),
     ...renderReady(contents),
     ...renderModules(roles),
     ...roles.flatMap(renderSysctls),

@@ -1,6 +1,15 @@
 import { parse } from 'yaml';
 import { formatCidr, netmask } from '../net/ipv4.ts';
-import { bootServerOf, type Link, type Site, type SiteNode, selectNodes } from '../site/site.ts';
+import {
+  bootServerOf,
+  type HealthCheck,
+  type Link,
+  type Site,
+  type SiteNode,
+  selectNodes,
+} from '../site/site.ts';
+import { describeBalancer, type TemplateBalancer } from './describe-balancer.ts';
+import { bondName } from './render-links.ts';
 import type { Params } from './role-params.ts';
 
 /**
@@ -13,6 +22,8 @@ export interface TemplateContext {
     readonly console: { readonly device: string; readonly baud: number };
     /** Volumes that this node mounts as a client. */
     readonly volumes: readonly { readonly name: string; readonly at: string }[];
+    /** What this node does as a balancer; its lists are empty where it is none. */
+    readonly balancer: TemplateBalancer;
   };
   readonly site: {
     readonly name: string;
@@ -54,6 +65,8 @@ export interface TemplateLink {
   readonly subnet: string;
   readonly prefix: number;
   readonly netmask: string;
+  /** The interface that the cards are bonded into; empty where they are not. */
+  readonly bond: string;
   /** The default route; empty where it does not leave here. */
   readonly gateway: string;
   readonly dns: readonly string[];
@@ -76,7 +89,12 @@ export interface TemplateService {
   readonly vip: Readonly<Record<string, string>>;
   readonly inside: Readonly<Record<string, string>>;
   readonly ports: readonly number[];
+  readonly protocol: 'tcp' | 'udp';
   readonly forward: 'nat' | 'dsr';
+  readonly scheduler: string;
+  /** Seconds; 0 for none. */
+  readonly persistence: number;
+  readonly check: HealthCheck;
   /** Names of the nodes that serve it. */
   readonly servers: readonly string[];
   readonly balancers: readonly string[];
@@ -99,6 +117,7 @@ export function createTemplateContext(
       volumes: [...site.volumes.values()]
         .filter((volume) => selectNodes(site, volume.clients).includes(node.name))
         .map(({ name, at }) => ({ name, at })),
+      balancer: describeBalancer(site, node.name),
     },
     site: {
       name: site.name,
@@ -119,7 +138,11 @@ export function createTemplateContext(
         vip: Object.fromEntries(service.vip),
         inside: Object.fromEntries(service.inside),
         ports: service.ports,
+        protocol: service.protocol,
         forward: service.forward,
+        scheduler: service.scheduler,
+        persistence: service.persistence ?? 0,
+        check: service.check,
         servers: selectNodes(site, service.servers),
         balancers: selectNodes(site, service.balancers),
       })),
@@ -138,12 +161,12 @@ function describeNode(site: Site, node: SiteNode): TemplateNode {
     fqdn: `${node.name}.${site.domain}`,
     roles: node.roles,
     tags: node.tags,
-    links: node.links.map((link) => describeLink(site, link)),
+    links: node.links.map((link) => describeLink(site, node, link)),
     address: node.links[0]?.address ?? '',
   };
 }
 
-function describeLink(site: Site, link: Link): TemplateLink {
+function describeLink(site: Site, node: SiteNode, link: Link): TemplateLink {
   const network = site.networks.get(link.network);
   if (!network) throw new Error(`no network ${link.network} in the site`);
   return {
@@ -153,6 +176,7 @@ function describeLink(site: Site, link: Link): TemplateLink {
     subnet: formatCidr(network.subnet),
     prefix: network.subnet.prefix,
     netmask: netmask(network.subnet),
+    bond: bondName(node, link),
     gateway: link.gateway ? (network.gateway ?? '') : '',
     dns: network.dns,
   };

@@ -1,9 +1,10 @@
 import type { Ipv4 } from '../net/ipv4.ts';
 import type { AddressClaim } from './address-claims.ts';
 import { suggestion } from './did-you-mean.ts';
+import { parseHealthCheck } from './parse-health-check.ts';
 import type { ParsedNetworks } from './parse-networks.ts';
-import { type Choices, readSelector } from './parse-selector.ts';
-import { checkLabel, readHostAddress, readIpv4, readPorts } from './read-values.ts';
+import { type Choices, readNodeNames, readSelector } from './parse-selector.ts';
+import { checkLabel, readHostAddress, readIpv4, readPorts, readWhole } from './read-values.ts';
 import type { Service } from './site.ts';
 import type { YamlPlace } from './yaml-file.ts';
 
@@ -16,7 +17,11 @@ const keys = [
   'scheduler',
   'balancers',
   'servers',
+  'weights',
+  'persistence',
+  'sorry',
   'check',
+  'vrid',
 ] as const;
 
 /** Schedulers of the kernel's IP virtual server, ipvsadm(8). */
@@ -96,8 +101,15 @@ function parseService(
       'take it out: servers answer the client directly',
     );
   }
-  const check = found.check && readCheck(found.check);
-  if (!ports || !protocol || !forward || !scheduler || !balancers || !servers) return undefined;
+  const check = parseHealthCheck(found.check, protocol ?? 'tcp');
+  const weights = readWeights(found.weights, choices);
+  const persistence =
+    found.persistence && readWhole(found.persistence, { least: 1, most: 86400, example: 300 });
+  const sorry = found.sorry && readSorry(found.sorry, choices);
+  const vrid = readVrids(found.vrid, new Set([...vips, ...insides].map(([network]) => network)));
+  if (!ports || !protocol || !forward || !scheduler || !balancers || !servers || !check) {
+    return undefined;
+  }
   return {
     name,
     vip: new Map(vips.map(([network, address]) => [network, address])),
@@ -108,14 +120,51 @@ function parseService(
     scheduler,
     balancers,
     servers,
-    ...(check ? { check } : {}),
+    weights,
+    check,
+    vrid,
+    ...(persistence === undefined ? {} : { persistence }),
+    ...(sorry === undefined ? {} : { sorry }),
   };
 }
 
-function readCheck(place: YamlPlace): Record<string, unknown> | undefined {
-  if (!place.isMapping) return place.problem('check must be a mapping', 'check: {http: /health}');
-  const value = place.plain();
-  return value === undefined ? undefined : (value as Record<string, unknown>);
+/** By name of a node. IP virtual server takes weights up to 65535, keepalived.conf(5) up to 65535 too. */
+function readWeights(place: YamlPlace | undefined, choices: Choices): ReadonlyMap<string, number> {
+  const weights = new Map<string, number>();
+  for (const [name, at] of place?.entries('such as weights: {web1: 3}') ?? []) {
+    if (!choices.nodes.includes(name)) {
+      at.problem(`there is no node ${name}`, suggestion(name, choices.nodes, 'nodes are'));
+    }
+    const weight = readWhole(at, { least: 0, most: 65535, example: 3 });
+    if (weight !== undefined) weights.set(name, weight);
+  }
+  return weights;
+}
+
+function readSorry(place: YamlPlace, choices: Choices): string | undefined {
+  if (place.isMapping || place.items().length !== 1) {
+    return place.problem('sorry must be the name of one node', 'such as sorry: web9');
+  }
+  return readNodeNames(place, choices)[0];
+}
+
+/** Virtual router IDs by network, 1 to 255 (RFC 5798 section 5.2.3). */
+function readVrids(
+  place: YamlPlace | undefined,
+  networks: ReadonlySet<string>,
+): ReadonlyMap<string, number> {
+  const vrids = new Map<string, number>();
+  for (const [name, at] of place?.entries('such as vrid: {outside: 51}') ?? []) {
+    if (!networks.has(name)) {
+      at.problem(
+        `the service has no VIP on ${name}`,
+        suggestion(name, [...networks], 'its VIPs are on'),
+      );
+    }
+    const vrid = readWhole(at, { least: 1, most: 255, example: 51 });
+    if (vrid !== undefined) vrids.set(name, vrid);
+  }
+  return vrids;
 }
 
 /** A virtual address by network, such as `{outside: 203.0.113.80}`; at least one where it is written. */

@@ -159,6 +159,25 @@ export function readHostAddress(
   return place.problem(`${address} ${why}`, `type one from ${hostRange(network.subnet)}`);
 }
 
+/** A whole number within bounds. */
+export function readWhole(
+  place: YamlPlace,
+  {
+    least,
+    most,
+    example,
+  }: { readonly least: number; readonly most: number; readonly example: number },
+): number | undefined {
+  const text = place.text(String(example));
+  if (text === undefined) return undefined;
+  const value = /^\d{1,9}$/.test(text) ? Number(text) : -1;
+  if (value >= least && value <= most) return value;
+  return place.problem(
+    `${place.name}: ${text} is not possible`,
+    `a whole number from ${least} to ${most}`,
+  );
+}
+
 /** TCP or UDP ports, at least one, none twice. */
 export function readPorts(place: YamlPlace): readonly number[] {
   const ports: number[] = [];

@@ -90,8 +90,40 @@ export interface Service {
   readonly scheduler: string;
   readonly balancers: Selector;
   readonly servers: Selector;
-  readonly check?: Readonly<Record<string, unknown>>;
+  /** By name of a server; who is not named has 1, and who has 0 gets no new connection. */
+  readonly weights: ReadonlyMap<string, number>;
+  /** Seconds for which a client comes back to the server it had. */
+  readonly persistence?: number;
+  /** Name of the node that is asked while no server works. */
+  readonly sorry?: string;
+  readonly check: HealthCheck;
+  /** VRRP's virtual router ID by network name, where the operator does not leave it to rolecall. */
+  readonly vrid: ReadonlyMap<string, number>;
 }
+
+/** How a balancer finds out whether a server works; times in seconds. */
+export interface HealthCheck {
+  readonly how: HealthCheckHow;
+  /** Other than the service's own. */
+  readonly port?: number;
+  readonly interval: number;
+  readonly timeout: number;
+  /** How often a failed check is repeated before the server is taken out. */
+  readonly retries: number;
+}
+
+export type HealthCheckHow =
+  | { readonly kind: 'tcp' | 'ping' | 'smtp' }
+  | {
+      readonly kind: 'http' | 'https';
+      readonly path: string;
+      readonly status: readonly number[];
+      /** MD5 of the page, 32 hexadecimal digits. */
+      readonly digest?: string;
+      readonly host?: string;
+    }
+  /** A program of the site, by its path relative to site.yaml. */
+  | { readonly kind: 'script'; readonly file: string };
 
 export interface Volume {
   readonly name: string;

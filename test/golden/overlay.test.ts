@@ -14,7 +14,7 @@ const facts = JSON.parse(readFileSync(join(cases, 'facts.json'), 'utf8')) as Ima
 
 // Each case is a site folder and every file of each of its nodes; `vitest -u` rewrites them.
 describe('the files that make an image a node', () => {
-  for (const name of ['lab-swap', 'edges']) {
+  for (const name of ['lab-swap', 'edges', 'services']) {
     test(name, async () => {
       const fleet = await loadFleet(join(cases, name, 'site'));
       if (!fleet.ok) throw new Error(JSON.stringify(fleet.problems, null, 2));
