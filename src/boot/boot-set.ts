@@ -1,4 +1,5 @@
 import { type Digest, digestOfValue } from '../digest.ts';
+import type { SharedSecret } from '../roles/shared-secret.ts';
 import type { Blob } from './image-manifest.ts';
 
 /** What one node boots; immutable, named by its own digest. */
@@ -15,6 +16,8 @@ export interface BootSet {
   readonly overlay: Blob;
   /** Kernel arguments that do not change from boot to boot. */
   readonly arguments: readonly string[];
+  /** What it gets of the secrets that nodes share; absent where that is nothing. */
+  readonly secrets?: readonly SharedSecret[];
 }
 
 /** A boot set with the digest of its other fields. */

@@ -1,6 +1,7 @@
 import { register as bench } from './bench.ts';
 import { register as build } from './build.ts';
 import { register as capture } from './capture.ts';
+import { register as certificate } from './certificate.ts';
 import { register as check } from './check.ts';
 import type { RegisterCommand } from './command.ts';
 import { register as explain } from './explain.ts';
@@ -23,6 +24,7 @@ export const commands: readonly RegisterCommand[] = [
   role,
   build,
   image,
+  certificate,
   serve,
   probe,
   node,

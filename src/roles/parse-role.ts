@@ -1,7 +1,7 @@
 import type { Problem, Result } from '../errors.ts';
 import { isLabel } from '../site/read-values.ts';
 import { type Fields, parseYaml, type YamlPlace } from '../site/yaml-file.ts';
-import type { DataFolder, ReloadRule, Role, RoleFile, RoleFileRule } from './role.ts';
+import type { DataFolder, ReloadRule, Role, RoleFile, RoleFileRule, SecretFile } from './role.ts';
 import { schemaProblem } from './role-params.ts';
 
 /** A role folder as read from disk. */
@@ -37,6 +37,7 @@ const roleKeys = [
   'files',
   'remove',
   'data',
+  'secrets',
   'ready',
   'reload',
 ] as const;
@@ -71,6 +72,7 @@ function readRole(place: YamlPlace, folder: RoleFolder): Role | undefined {
     tree: folder.tree,
     remove: readRemove(fields.remove, folder.tree),
     data: readData(fields.data),
+    secrets: readSecrets(fields.secrets, folder.tree),
     ready: fields.ready?.text('curl -fsS http://localhost/') ?? '',
     reload: readReload(fields.reload),
   };
@@ -201,6 +203,38 @@ function readData(place: YamlPlace | undefined): Readonly<Record<string, DataFol
     folders[path] = { memory: fields.memory?.text('64') ?? '', ...readOwnership(fields) };
   }
   return folders;
+}
+
+function readSecrets(
+  place: YamlPlace | undefined,
+  tree: readonly RoleFile[],
+): Readonly<Record<string, SecretFile>> {
+  const secrets: Record<string, SecretFile> = {};
+  const example = 'such as secrets: {/etc/ssl/private/mail.pem: {certificate: mail, hosts: …}}';
+  for (const [path, at] of place?.entries(example) ?? []) {
+    const fields = at.fields(['certificate', 'hosts', 'mode', 'owner', 'group'] as const);
+    if (!/^\/etc(\/[A-Za-z0-9_.-]+)+$/.test(path) || path.includes('/../')) {
+      at.problem(`${path} is no file below /etc`, 'such as /etc/ssl/private/mail.pem');
+    } else if (tree.some((file) => file.path === path)) {
+      at.problem(`${path} is a secret and a file of the same role`, 'keep one of the two');
+    }
+    if (!fields) continue;
+    const name = fields.certificate?.text('mail');
+    if (!fields.certificate) at.problem('certificate is missing', 'its name, such as mail');
+    else if (name !== undefined && !isLabel(name)) {
+      fields.certificate.problem(
+        `${name} cannot be the name of a certificate`,
+        'lower-case letters, digits and dashes',
+      );
+    }
+    if (!fields.hosts) at.problem('hosts is missing', 'such as hosts: mail.lab.example');
+    secrets[path] = {
+      certificate: name ?? '',
+      hosts: fields.hosts?.text('mail.lab.example') ?? '',
+      ...readOwnership(fields),
+    };
+  }
+  return secrets;
 }
 
 function readAccount(place: YamlPlace | undefined): string | undefined {

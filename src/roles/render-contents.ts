@@ -5,6 +5,7 @@ import { mergeOverlay } from './merge-overlay.ts';
 import { renderTemplate } from './render-template.ts';
 import type { Role, RoleFile } from './role.ts';
 import { checkParams, mergeParams, type Params } from './role-params.ts';
+import { isHostName } from './shared-secret.ts';
 import { createTemplateContext, type TemplateContext } from './template-context.ts';
 
 /** What a node's roles write, as far as it needs no image. */
@@ -15,6 +16,8 @@ export interface RenderedContents {
   readonly ready: ReadonlyMap<string, string>;
   /** MiB of RAM by role and folder of data: `mail /srv/mail`. */
   readonly memory: ReadonlyMap<string, number>;
+  /** Host names by role and path of a secret: `mail /etc/ssl/private/mail.pem`. */
+  readonly hosts: ReadonlyMap<string, readonly string[]>;
   readonly problems: readonly Problem[];
 }
 
@@ -27,9 +30,9 @@ export interface RenderedContent {
   readonly target?: string;
 }
 
-/** The key of {@link RenderedContents.memory}. */
-export function memoryKey(role: Role, folder: string): string {
-  return `${role.name} ${folder}`;
+/** The key of {@link RenderedContents.memory} and {@link RenderedContents.hosts}. */
+export function pathKey(role: Role, path: string): string {
+  return `${role.name} ${path}`;
 }
 
 /**
@@ -50,7 +53,8 @@ export function renderContents(fleet: Fleet, node: SiteNode): RenderedContents {
     }
   }
   if (problems.length > 0) {
-    return { roles, files: [], ready: new Map(), memory: new Map(), problems };
+    const none = { ready: new Map(), memory: new Map(), hosts: new Map() };
+    return { roles, files: [], ...none, problems };
   }
   const context = createTemplateContext(
     fleet.site,
@@ -81,10 +85,26 @@ export function renderContents(fleet: Fleet, node: SiteNode): RenderedContents {
         const message = `${JSON.stringify(rendered)} is no number of MiB`;
         problems.push({ file, line: 0, path, message, hint: 'such as 64' });
       }
-      return [memoryKey(role, folder), Number(rendered)] as const;
+      return [pathKey(role, folder), Number(rendered)] as const;
     }),
   );
-  return { roles, files, ready: new Map(ready), memory: new Map(memory), problems };
+  const hosts = roles.flatMap((role) =>
+    Object.entries(role.secrets).map(([path, secret]) => {
+      const file = roleFileName(role, 'role.yaml');
+      const at = `secrets.${path}.hosts`;
+      const names = text(secret.hosts, file, at).split(/\s+/).filter(Boolean);
+      const wrong = names.length === 0 ? '' : names.find((name) => !isHostName(name));
+      if (wrong !== undefined) {
+        const message = `${JSON.stringify(wrong)} is no host name`;
+        problems.push({ file, line: 0, path: at, message, hint: 'such as mail.lab.example' });
+      }
+      return [pathKey(role, path), names] as const;
+    }),
+  );
+  return {
+    ...{ roles, files, problems },
+    ...{ ready: new Map(ready), memory: new Map(memory), hosts: new Map(hosts) },
+  };
 }
 
 function contentOf(

@@ -10,7 +10,7 @@ import { resolveOwnership } from './ownership.ts';
 import { renderCheckPrograms } from './render-check-programs.ts';
 import {
   asText,
-  memoryKey,
+  pathKey,
   type RenderedContent,
   type RenderedContents,
   renderContents,
@@ -19,6 +19,7 @@ import { renderFstab } from './render-fstab.ts';
 import { renderLinks } from './render-links.ts';
 import { renderServiceLinks } from './render-service-links.ts';
 import type { Role } from './role.ts';
+import type { SharedSecret } from './shared-secret.ts';
 import { parseUnitInstall } from './unit-file.ts';
 
 export interface RenderInput {
@@ -30,7 +31,12 @@ export interface RenderInput {
 
 /** Every file that turns the image into a node, sorted by path, or all that is wrong. */
 export type RenderedOverlay =
-  | { readonly ok: true; readonly files: readonly OverlayFile[] }
+  | {
+      readonly ok: true;
+      readonly files: readonly OverlayFile[];
+      /** What the node gets besides, by path; none of it is in the files. */
+      readonly secrets: readonly SharedSecret[];
+    }
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
 /** Paths to delete from the image, one per line; the initramfs reads it and takes it away. */
@@ -68,8 +74,44 @@ export function renderOverlay({ fleet, node, facts }: RenderInput): RenderedOver
     ...renderEnabled(node, roles, own, facts, problems),
   ];
   const files = joinFiles(own, made, node, problems);
+  const secrets = renderSecrets(contents, node, files, facts, problems);
   if (problems.length > 0) return { ok: false, problems };
-  return { ok: true, files: [...files].sort((a, b) => (a.path < b.path ? -1 : 1)) };
+  return { ok: true, files: [...files].sort(byPath), secrets: [...secrets].sort(byPath) };
+}
+
+function byPath(a: { readonly path: string }, b: { readonly path: string }): number {
+  return a.path < b.path ? -1 : 1;
+}
+
+function renderSecrets(
+  { roles, hosts }: RenderedContents,
+  node: SiteNode,
+  files: readonly OverlayFile[],
+  facts: ImageFacts,
+  problems: Problem[],
+): readonly SharedSecret[] {
+  const taken = new Set(files.map((file) => file.path));
+  return roles.flatMap((role) =>
+    Object.entries(role.secrets).map(([path, secret]): SharedSecret => {
+      if (taken.has(path)) {
+        const message = `${path}: it is a secret of the role ${role.name}, and written besides`;
+        problems.push({
+          file: node.file,
+          line: 0,
+          path: 'role',
+          message,
+          hint: 'rename one of them',
+        });
+      }
+      taken.add(path);
+      return {
+        ...{ kind: 'certificate', name: secret.certificate, path },
+        hosts: hosts.get(pathKey(role, path)) ?? [],
+        mode: Number.parseInt(secret.mode ?? '0600', 8),
+        ...ownerOf(secret, role, `secrets.${path}`, facts, problems),
+      };
+    }),
+  );
 }
 
 function unknownRoles(fleet: Fleet, node: SiteNode): readonly Problem[] {
@@ -171,7 +213,7 @@ function renderDataFolders(
   const folders = roles.flatMap((role) =>
     Object.entries(role.data).map(([path, folder]) => ({
       path,
-      memory: memory.get(memoryKey(role, path)) ?? 0,
+      memory: memory.get(pathKey(role, path)) ?? 0,
       mode: folder.mode ?? '0755',
       ...ownerOf(folder, role, `data.${path}`, facts, problems),
     })),

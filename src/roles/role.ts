@@ -26,6 +26,8 @@ export interface Role {
   readonly remove: readonly string[];
   /** Folders whose content shall outlive a boot; until volumes are mounted each lives in RAM, and `check` warns. */
   readonly data: Readonly<Record<string, DataFolder>>;
+  /** Secrets that the boot server hands to the node, by path on the node. */
+  readonly secrets: Readonly<Record<string, SecretFile>>;
   /** Shell command, run on the node, that uses the service as a client would; exit 0 is ready. */
   readonly ready: string;
   /** Which changed paths mean which check and unit action; what is in none needs a reboot. */
@@ -66,6 +68,18 @@ export interface DataFolder {
   /** Octal text; 0755 by default. */
   readonly mode?: string;
   /** Default root, as is the group, which else is the owner's. */
+  readonly owner?: string;
+  readonly group?: string;
+}
+
+/** A private key with its certificate in one PEM file, the same for every node that has it under this name. */
+export interface SecretFile {
+  /** Its name in the state folder. */
+  readonly certificate: string;
+  /** Host names that the certificate is for, separated by blanks, as a template. */
+  readonly hosts: string;
+  /** Octal text; 0600 by default. */
+  readonly mode?: string;
   readonly owner?: string;
   readonly group?: string;
 }

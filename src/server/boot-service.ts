@@ -133,7 +133,9 @@ export function createBootService(parts: BootServiceParts): BootService {
       const record = state.boots.get(bootId);
       if (!record) return { kind: 'unknown' };
       // Before the token is spent: what fails here is asked for again, and that is no theft.
-      const tar = (await packOverlay(await ensureSecrets(parts.stateDir, record.node))).bytes;
+      const { node, set } = record;
+      const files = await ensureSecrets(parts.stateDir, node, set.secrets);
+      const tar = (await packOverlay(files)).bytes;
       const kind = state.boots.useToken(bootId, token, now());
       if (kind !== 'ok') {
         const reason =

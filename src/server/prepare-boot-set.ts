@@ -42,6 +42,7 @@ export async function prepareBootSet(
     root: manifest.root,
     overlay: { digest: packed.digest, size: packed.bytes.byteLength },
     arguments: kernelArguments(node, rolesOf(fleet, node)),
+    ...(rendered.secrets.length === 0 ? {} : { secrets: rendered.secrets }),
   });
   return { ok: true, set, overlay: packed.bytes, files: rendered.files };
 }

@@ -14,6 +14,7 @@ import { renderProblems } from '../render-problems.ts';
 import type { Fleet } from '../roles/fleet.ts';
 import { loadFleet } from '../roles/load-fleet.ts';
 import { watchSite } from '../site/watch-site.ts';
+import { listCertificates } from '../state/certificates.ts';
 import { openState } from '../state/state.ts';
 import { createAdminService } from './admin-service.ts';
 import { bootAt } from './boot-at.ts';
@@ -96,6 +97,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       throw cannotStart('the boot server cannot start', problems, 'cannot-start');
     }
     for (const refusal of refusals(first)) log(`site: ${refusal}`);
+    // Nodes that want it do not boot; the others do.
+    for (const one of await listCertificates(stateDir)) {
+      if (one instanceof AppError) log(`certificate: ${one.message} (${one.hint})`);
+    }
 
     const journal = openJournal(state, Date.now);
     stops.push(() => journal.stop());

@@ -2,16 +2,27 @@ import { randomBytes } from 'node:crypto';
 import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
+/** Mode and owner of a file that replaces none; 0644 and this user's where absent. */
+interface NewFile {
+  readonly mode?: number;
+  readonly owner?: { readonly uid: number; readonly gid: number };
+}
+
 /**
  * Puts `content` at `path` whole or not at all: written aside, fsynced, renamed, folder fsynced.
  * A file that it replaces hands on its mode, and its owner where this user may give that.
  */
-export async function writeDurably(path: string, content: string | Uint8Array): Promise<void> {
+export async function writeDurably(
+  path: string,
+  content: string | Uint8Array,
+  { mode = 0o644, owner }: NewFile = {},
+): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   const aside = `${path}.${randomBytes(6).toString('hex')}.tmp`;
   try {
-    const file = await open(aside, 'wx', 0o644);
+    const file = await open(aside, 'wx', mode);
     try {
+      if (owner) await file.chown(owner.uid, owner.gid);
       await file.writeFile(content);
       await inherit(file, path);
       await file.sync();

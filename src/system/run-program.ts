@@ -33,6 +33,7 @@ const packageOf: Readonly<Record<string, string>> = {
   zstd: 'zstd',
   'dpkg-deb': 'dpkg',
   'ssh-keygen': 'openssh-client',
+  openssl: 'openssl',
   xz: 'xz-utils',
   cpio: 'cpio',
   shellcheck: 'shellcheck',

@@ -41,7 +41,11 @@ function describeNode(fleet: Fleet, node: SiteNode): string {
   if (!rendered.ok) throw new Error(JSON.stringify(rendered.problems, null, 2));
   // Scripts and units that a role ships as they are have files of their own already.
   const asShipped = new Set<unknown>(fleet.sources.values());
-  return rendered.files.map((file) => describeFile(file, asShipped)).join('');
+  const secrets = rendered.secrets.map(
+    ({ path, name, hosts, mode, uid, gid }) =>
+      `=== ${path} ${mode.toString(8)} ${uid}:${gid} (secret: certificate ${name} for ${hosts.join(' ')})\n`,
+  );
+  return [...rendered.files.map((file) => describeFile(file, asShipped)), ...secrets].join('');
 }
 
 function describeFile(file: OverlayFile, asShipped: ReadonlySet<unknown>): string {

@@ -60,7 +60,7 @@ describe('a node whose service breaks says which and why, and is ready again whe
   });
 
   it('mail: dovecot', async () => {
-    const reason = /^mail: IMAP: Failed to connect to 10\.77\.0\.12 port 143/;
+    const reason = /^mail: IMAP: Failed to connect to mail\.lab\.example port 993/;
     await breaks(mail, 'systemctl stop dovecot', reason, 'systemctl start dovecot');
   });
 
@@ -100,7 +100,7 @@ describe('on the node', () => {
     const ports = (node: NamespacedNode) =>
       node.sh('ss -Hltn | awk \'$4 !~ /^127[.]/ { sub(".*:", "", $4); print $4 }\' | sort -nu');
     expect((await ports(web)).trim().split('\n')).toEqual(['22', '80']);
-    expect((await ports(mail)).trim().split('\n')).toEqual(['22', '25', '143']);
+    expect((await ports(mail)).trim().split('\n')).toEqual(['22', '25', '143', '587', '993']);
     expect((await ports(spare)).trim().split('\n')).toEqual(['22']);
   });
 
@@ -145,12 +145,12 @@ describe('on the node', () => {
         `printf 'Subject: hello\\r\\n\\r\\nhello\\r\\n' | curl -sS --max-time 20 -T - --mail-from a@b.example --mail-rcpt ${to} smtp://10.77.0.12/client.example`,
       );
     const read = (login: string) =>
-      mail.sh(`curl -sS --max-time 20 -u ${login} imap://10.77.0.12/INBOX -X 'SEARCH ALL'`);
+      mail.sh(`curl -sS --max-time 20 -k -u ${login} imaps://10.77.0.12/INBOX -X 'SEARCH ALL'`);
     expect(await send('postmaster@lab.example')).toBe('');
     expect(await send('ops+tag@lab.example')).toBe('');
     expect(await send('nobody@lab.example')).toContain('RCPT failed: 550');
     expect(await send('someone@elsewhere.example')).toContain('RCPT failed: 554');
-    expect(await send('probe@web2.lab.example')).toBe('');
+    expect(await send('probe@mail.lab.example')).toBe('');
     await expect
       .poll(() => read('ops@lab.example:lab'), { timeout: 10_000 })
       .toContain('SEARCH 1 2');
@@ -158,10 +158,54 @@ describe('on the node', () => {
     expect(await read('alice@lab.example:lab')).toBe('* SEARCH');
   });
 
+  it('users send by TLS and with their password only, and in their own name', async () => {
+    await mail.report('it is ready', isReady);
+    const tls = '--ssl-reqd --cacert /etc/ssl/private/mail.pem';
+    const send = (login: string, from: string, to: string, how = tls, port = 587) =>
+      mail.sh(
+        `printf 'Subject: hello\\r\\n\\r\\nhello\\r\\n' | curl -sS --max-time 20 ${how} --resolve mail.lab.example:${port}:10.77.0.12 -u ${login} -T - --mail-from ${from} --mail-rcpt ${to} smtp://mail.lab.example:${port}/client.example`,
+      );
+    const ops = 'ops@lab.example';
+    expect(await send(`${ops}:lab`, ops, 'alice@lab.example')).toBe('');
+    expect(await send(`${ops}:lab`, 'postmaster@lab.example', 'alice@lab.example')).toBe('');
+    expect(await send(`${ops}:lab`, ops, 'you@elsewhere.invalid')).toBe('');
+    expect(await mail.sh('postqueue -p')).toContain('you@elsewhere.invalid');
+    expect(await send(`${ops}:lab`, 'alice@lab.example', ops)).toContain('RCPT failed: 553');
+    expect(await send(`${ops}:other`, ops, ops)).toContain('Login denied');
+    expect(await send(`${ops}:lab`, ops, ops, '')).toContain('MAIL failed: 530');
+    const relayed = await send(`${ops}:lab`, ops, 'you@elsewhere.invalid', tls, 25);
+    expect(relayed).toContain('RCPT failed: 554');
+    // In the clear a password is not even looked at, but for the machine itself.
+    await mail.sh('ip address add 10.99.0.2/32 dev lo');
+    const clear = 'curl -sS --interface 10.99.0.2 -u alice@lab.example:lab imap://10.77.0.12/INBOX';
+    expect(await mail.sh(`${clear} -X 'SEARCH ALL'`)).toContain('Login denied');
+    await mail.sh('postsuper -d ALL');
+  });
+
+  it('the key of the certificate is readable by root only', async () => {
+    expect(await mail.sh("stat -c '%a %U' /etc/ssl/private/mail.pem")).toBe('600 root');
+    expect(await mail.sh("grep -c 'BEGIN.*PRIVATE' /etc/ssl/private/mail.pem")).toBe('1');
+  });
+
+  it('mailboxes that are lost stop the mail server, which comes back with them', async () => {
+    await mail.report('it is ready', isReady);
+    const before = mail.reports().length;
+    await mail.sh('systemctl mask --runtime srv-mail.mount; umount -l /srv/mail');
+    const failed = await mail.report('it fails', (r) => r.stage === 'failed', before);
+    expect(failed).toMatchObject({
+      reason: expect.stringMatching(
+        /^mail: the file system is (gone from|not mounted on) \/srv\/mail/,
+      ),
+    });
+    expect(await mail.sh('ss -Hltn')).not.toMatch(/:(25|143|587|993) /);
+    await mail.sh('systemctl unmask --runtime srv-mail.mount; systemctl daemon-reload');
+    await mail.report('it is ready again', isReady, before);
+  });
+
   it('a mail from elsewhere does not come into the mailbox of the probe', async () => {
     await mail.sh('ip address add 10.99.0.1/32 dev lo');
     const said = await mail.sh(
-      "printf 'x' | curl -sS --interface 10.99.0.1 -T - --mail-from a@b.example --mail-rcpt probe@web2.lab.example smtp://10.77.0.12/x.example",
+      "printf 'x' | curl -sS --interface 10.99.0.1 -T - --mail-from a@b.example --mail-rcpt probe@mail.lab.example smtp://10.77.0.12/x.example",
     );
     expect(said).toContain('RCPT failed: 554');
   });

@@ -53,7 +53,7 @@ export async function startNode(
   const folder = mkdtempSync(join(tmpdir(), 'rolecall-node-'));
   const log = join(folder, 'log');
   writeFileSync(join(folder, 'overlay.tar'), (await packOverlay(rendered.files)).bytes);
-  const secrets = await packOverlay(await ensureSecrets(folder, node.name));
+  const secrets = await packOverlay(await ensureSecrets(folder, node.name, rendered.secrets));
   writeFileSync(join(folder, 'secrets.tar'), secrets.bytes);
   writeFileSync(
     join(folder, 'boot'),

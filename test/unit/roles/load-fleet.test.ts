@@ -145,6 +145,15 @@ describe('what is wrong between site and roles', () => {
     expect((await problems()).join('\n')).toContain(message);
   });
 
+  test('a certificate for what is no host name', async () => {
+    const secret = 'secrets: {/etc/x.pem: {certificate: x, hosts: "<%= node.name %>.lab a_b"}}';
+    await write('roles/more/role.yaml', `summary: x\nready: "true"\n${secret}\n`);
+    await edit('nodes/web1.yaml', 'role: web', 'role: [web, more]');
+    expect(await problems()).toEqual([
+      'roles/more/role.yaml:3 "a_b" is no host name | such as mail.lab.example',
+    ]);
+  });
+
   test("problems of the site and of the roles' own files come together", async () => {
     await write('roles/more/role.yaml', 'summary: x\n');
     await edit('nodes/web1.yaml', 'address: 10.77.0.11', 'address: 10.99.0.11');

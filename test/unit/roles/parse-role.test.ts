@@ -37,6 +37,7 @@ test('a role that says little has the rest by default', () => {
       tree,
       remove: [],
       data: {},
+      secrets: {},
       ready: 'true',
       reload: [],
     },
@@ -55,6 +56,7 @@ files:
   /etc/web.conf: {owner: "no good", apend: true}
 remove: [etc/motd, /etc/../motd, /etc/web.conf]
 data: {/srv/x: {mode: 0700}}
+secrets: {/srv/key: {certificate: No, hosts: x}, /etc/web.conf: {}}
 reload:
   - {paths: [relative], action: restrat}
 `);
@@ -78,9 +80,14 @@ reload:
       expect.stringContaining('10 /etc/../motd is no absolute path'),
       '10 /etc/web.conf is removed and written by the same role | keep one of the two',
       expect.stringContaining('11 memory is missing'),
-      expect.stringContaining('13 relative is not an absolute path'),
-      expect.stringContaining('13 unit is missing'),
-      '13 action: restrat is not possible | did you mean restart?',
+      '12 /srv/key is no file below /etc | such as /etc/ssl/private/mail.pem',
+      expect.stringContaining('12 No cannot be the name of a certificate'),
+      '12 /etc/web.conf is a secret and a file of the same role | keep one of the two',
+      expect.stringContaining('12 certificate is missing'),
+      expect.stringContaining('12 hosts is missing'),
+      expect.stringContaining('14 relative is not an absolute path'),
+      expect.stringContaining('14 unit is missing'),
+      '14 action: restrat is not possible | did you mean restart?',
     ]),
   );
 });

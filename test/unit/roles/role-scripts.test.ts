@@ -46,6 +46,7 @@ test('there is a script for every ready command and every program of the roles',
     `${readyDir}/web`,
     '/usr/lib/rolecall/boot-set',
     '/usr/lib/rolecall/mail-probe',
+    '/usr/lib/rolecall/mail-store',
     '/usr/lib/rolecall/report',
   ]);
 });

@@ -1,6 +1,7 @@
-import { rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import type { Digest } from '../../../src/digest.ts';
 import type { Sent } from '../../../src/http/boot-service.ts';
 import { openImageStore } from '../../../src/images/image-store.ts';
 import { parseMac } from '../../../src/net/mac.ts';
@@ -168,6 +169,27 @@ test('a script that is only looked at begins no boot', async () => {
   expect(state.boots.list()).toEqual([]);
   expect(journal.machines().size).toBe(0);
   expect(state.events.list()).toEqual([]);
+});
+
+test('the key of a certificate is in the secrets of those that share it, and in no boot set', async () => {
+  const { stateDir, service, state, boot, edit } = await serve();
+  await edit(nameByUuid);
+  const { bootId, token, node } = await boot({ uuid });
+  expect(node).toBe('web2');
+  const answer = await service.secrets(bootId, token, '10.77.0.12');
+  const tar = answer.kind === 'sent' ? Buffer.from(answer.tar).toString('latin1') : '';
+  const pem = readFileSync(join(stateDir, 'certificates/mail.pem'), 'latin1');
+  expect(pem).toContain('-----BEGIN PRIVATE KEY-----');
+  expect(tar).toContain('etc/ssl/private/mail.pem');
+  expect(tar).toContain(pem);
+  const key = pem.split('\n')[1] ?? '';
+  const set = state.boots.get(bootId)?.set;
+  expect(set?.secrets).toMatchObject([{ name: 'mail', hosts: ['mail.lab.example'] }]);
+  expect(JSON.stringify(state.boots.list())).not.toContain(key);
+  expect(JSON.stringify(state.events.list())).not.toContain(key);
+  const overlay = state.overlays.file(set?.overlay.digest as Digest)?.path ?? '';
+  expect(readFileSync(overlay, 'latin1')).toContain('/etc/ssl/private/mail.pem');
+  expect(readFileSync(overlay, 'latin1')).not.toContain(key);
 });
 
 test('secrets that could not be made leave the token as it was', async () => {

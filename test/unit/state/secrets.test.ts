@@ -36,6 +36,15 @@ test('only its owner may read it', async () => {
   expect([dir.mode & 0o777, key.mode & 0o777]).toEqual([0o700, 0o600]);
 });
 
+test('nodes that share a secret get the same, where and as each wants it', async () => {
+  const mail = { kind: 'certificate', name: 'mail', hosts: ['mail.lab.example'] } as const;
+  const share = (path: string, gid: number) => ({ ...mail, path, mode: 0o640, uid: 0, gid });
+  const [, first] = await ensureSecrets(state, 'web1', [share('/etc/ssl/private/mail.pem', 8)]);
+  const [, second] = await ensureSecrets(state, 'web2', [share('/etc/mail.pem', 9)]);
+  expect(first).toMatchObject({ path: '/etc/ssl/private/mail.pem', mode: 0o640, uid: 0, gid: 8 });
+  expect(second).toEqual({ ...first, path: '/etc/mail.pem', gid: 9 });
+});
+
 test.each(['..', 'a/b', '', 'Web1'])('refuses the node name %j', async (name) => {
   await expect(ensureSecrets(state, name)).rejects.toThrow('cannot be the name of a node');
 });
