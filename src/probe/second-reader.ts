@@ -23,10 +23,15 @@ export function disagreements(bytes: Uint8Array, answer: ServerAnswer): readonly
 }
 
 function readByPackage(bytes: Uint8Array) {
+  // The package prints a line for each option that it does not know, such as iPXE's.
+  const print = console.error;
+  console.error = () => {};
   try {
     return protocol.parse(Buffer.from(bytes));
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
+  } finally {
+    console.error = print;
   }
 }
 

@@ -5,6 +5,7 @@ import type { MacAddress } from '../net/mac.ts';
 import type { Site } from '../site/site.ts';
 import type { Event, EventBody } from '../state/event.ts';
 import type { LeaseStore } from '../state/leases.ts';
+import { createBusyMachines } from './busy-machines.ts';
 import type { DhcpDecision, DhcpFacts, LeaseChange } from './dhcp-decision.ts';
 import {
   type AnsweredSegment,
@@ -25,6 +26,7 @@ import { createPoolIndex } from './pool-index.ts';
 import { createRepeatedRefusals } from './repeated-refusals.ts';
 import type { Destination, DhcpPorts } from './reply-destination.ts';
 import { createStrangerEvents } from './stranger-events.ts';
+import { createUnreadableMessages } from './unreadable-messages.ts';
 import type { WirePacket } from './wire-packet.ts';
 
 export interface DhcpServerInput {
@@ -78,6 +80,8 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
   const firmware = createFirmwareSightings();
   const refusals = createRepeatedRefusals();
   const strangers = createStrangerEvents();
+  const busy = createBusyMachines();
+  const unreadable = createUnreadableMessages(input.log);
   const commits = createGroupCommit(input.leases, input.log);
   const offers = input.whoHas && createFirstOffers(input.whoHas);
   let stopped = false;
@@ -148,7 +152,7 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
     const parsed = parseDhcpPacket(bytes);
     const identified = parsed.kind === 'packet' ? identifyClient(parsed.packet) : parsed;
     if (identified.kind === 'refusal') {
-      input.log(`dhcp: a message of ${from.address} is not answered: ${identified.reason}`);
+      unreadable.tell(bytes, from.address, identified.reason, now());
       return;
     }
     const { client } = identified;
@@ -210,7 +214,8 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
   function tell(client: DhcpClient, { decision, isStranger }: Heard): void {
     const at = now();
     if (!refusals.isNews(client.mac, decision, at)) return;
-    const { tell, instead } = isStranger ? strangers.admit(decision, at) : { tell: true };
+    const told = busy.admit(client.mac, at);
+    const { tell, instead } = told.tell && isStranger ? strangers.admit(decision, at) : told;
     if (instead !== undefined) {
       const event: EventBody = { kind: 'dhcp-refused', reason: instead };
       input.onEvent({ machine: client.mac, node: decision.node, ...event });

@@ -21,7 +21,8 @@ export function createRepeatedRefusals(limit = 4096): RepeatedRefusals {
       const about = subject(mac, decision);
       if (about === undefined) return true;
       const said = new Map(
-        [...(saidOf.get(about.who) ?? [])].filter(([, at]) => now - at < quietTime),
+        // What was said in the future was said before the clock was set back: nobody knows how long ago.
+        [...(saidOf.get(about.who) ?? [])].filter(([, at]) => Math.abs(now - at) < quietTime),
       );
       const isNew = !said.has(about.what) && said.size < reasonsKept;
       if (isNew) said.set(about.what, now);

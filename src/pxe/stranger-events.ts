@@ -1,3 +1,4 @@
+import { createAllowance } from './allowance.ts';
 import type { DhcpDecision } from './dhcp-decision.ts';
 
 /** How much is told of machines that no role file names. */
@@ -18,19 +19,14 @@ const wordEvery = 60_000;
  * more than the pool has addresses.
  */
 export function createStrangerEvents(): StrangerEvents {
-  let left = atOnce;
-  let refilledAt: number | undefined;
+  const allowance = createAllowance({ atOnce, perSecond });
   let saidAt = Number.NEGATIVE_INFINITY;
   return {
     admit({ event }, now) {
       if (event?.kind === 'dhcp-acked') return { tell: true };
-      left = Math.min(atOnce, left + ((now - (refilledAt ?? now)) / 1000) * perSecond);
-      refilledAt = now;
-      if (left >= 1) {
-        left -= 1;
-        return { tell: true };
-      }
-      if (now - saidAt < wordEvery) return { tell: false };
+      if (allowance.take(now)) return { tell: true };
+      // The clock may have been set back.
+      if (Math.abs(now - saidAt) < wordEvery) return { tell: false };
       saidAt = now;
       return {
         tell: false,

@@ -95,8 +95,10 @@ export function createSiteInForce(parts: SiteInForceParts): SiteInForce {
     problem: () => problem,
     async accept(reading) {
       try {
+        const before = problem && describe(problem);
         problem = await switchTo(reading);
-        if (problem) log(`site: ${problem.message}\n${renderProblems(problem.problems)}`);
+        if (problem && describe(problem) !== before) log(`site: ${describe(problem)}`);
+        if (!problem && before !== undefined) log('site: the site on disk is served again');
       } catch (error) {
         const message = 'the site on disk cannot be put in force; the last good one is served';
         const why = error instanceof Error ? error.message : String(error);
@@ -111,4 +113,8 @@ export function createSiteInForce(parts: SiteInForceParts): SiteInForce {
       return () => listeners.delete(listener);
     },
   };
+}
+
+function describe({ message, problems }: SiteProblem): string {
+  return `${message}\n${renderProblems(problems)}`;
 }

@@ -60,7 +60,8 @@ export function startBootWatch(parts: BootWatchParts): BootWatch {
   }
 
   function warn(machine: MacAddress, { verdict, hint }: Diagnosis): boolean {
-    if (now() - minute.start >= 60_000) minute = { start: now(), warnings: 0 };
+    // The clock may have been set back.
+    if (Math.abs(now() - minute.start) >= 60_000) minute = { start: now(), warnings: 0 };
     if (minute.warnings >= warningsPerMinute) return false;
     minute.warnings += 1;
     const node = journal.machines().get(machine)?.run.node ?? '';

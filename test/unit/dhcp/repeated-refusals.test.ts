@@ -22,6 +22,13 @@ describe('a repeated refusal', () => {
     expect(said).toEqual([true, false, false, true, false]);
   });
 
+  it('is news when the clock was set back', () => {
+    const refusals = createRepeatedRefusals();
+    expect(refusals.isNews(one, refused('no loader'), 86_400_000)).toBe(true);
+    expect(refusals.isNews(one, refused('no loader'), 0)).toBe(true);
+    expect(refusals.isNews(one, refused('no loader'), 1)).toBe(false);
+  });
+
   it('hides nothing of another machine, and no other reason', () => {
     const refusals = createRepeatedRefusals();
     expect(refusals.isNews(one, refused('no loader'), 0)).toBe(true);

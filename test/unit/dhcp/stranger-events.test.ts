@@ -27,3 +27,10 @@ it('a flood is told of in part, once a minute that it is, and acknowledgements a
   const minuteLater = Array.from({ length: 200 }, () => strangers.admit(offer, 61_500));
   expect(minuteLater.flatMap((o) => o.instead ?? [])).toHaveLength(1);
 });
+
+it('a clock that is set back silences nothing', () => {
+  const strangers = createStrangerEvents();
+  const day = 24 * 60 * 60_000;
+  expect(strangers.admit(offer, 2 * day)).toEqual({ tell: true });
+  expect(strangers.admit(offer, day)).toEqual({ tell: true });
+});

@@ -54,3 +54,23 @@ test('a site that cannot be prepared is a problem to see, until it can', async (
   expect(site.problem()).toBeUndefined();
   expect(looks).toBe(2);
 });
+
+test('a broken site is said once, and so is the end of that', async () => {
+  const lines: string[] = [];
+  const good = fleetOf({ web1: nodeYaml(21) });
+  const site = createSiteInForce({
+    first: generationOf(good, 1),
+    prepare: async (fleet, number) => generationOf(fleet, number),
+    keep: async () => {},
+    journal: { listeningSince: 0, add: () => {}, machines: () => new Map(), stop: () => {} },
+    log: (line) => lines.push(line),
+  });
+  const problem = { file: 'nodes/web1.yaml', message: 'not valid YAML', hint: '' };
+  const broken: Result<Fleet> = { ok: false, problems: [{ ...problem, line: 1, path: '' }] };
+  await site.accept(broken);
+  await site.accept(broken);
+  expect(lines).toEqual([expect.stringContaining('the last good one is served')]);
+  await site.accept(reading(good));
+  await site.accept(reading(good));
+  expect(lines.slice(1)).toEqual(['site: the site on disk is served again']);
+});
