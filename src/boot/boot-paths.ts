@@ -51,3 +51,8 @@ export function secretsPath(bootId: string): string {
 export function reportPath(bootId: string): string {
   return `/report/${bootId}`;
 }
+
+/** What a running node does to follow from the set that it runs to this one. */
+export function followPath(bootId: string, set: Digest): string {
+  return `/boot/follow/${bootId}/${set}`;
+}

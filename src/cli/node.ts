@@ -71,6 +71,9 @@ export function renderNode(node: NodeDetail, now: number): string {
     ['mac', node.mac.join(', ')],
     ...(node.port === undefined ? [] : [['switch port', node.port] as [string, string]]),
     ['boot set', node.bootSet || '-'],
+    ...(node.due
+      ? [['newest set', `${node.due.bootSet}, by ${node.due.kind}`] as [string, string]]
+      : []),
     ['image', node.image || '-'],
     ...renderSteps(node),
     ...(node.hardware ? renderHardware(node.hardware) : []),

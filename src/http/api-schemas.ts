@@ -56,6 +56,14 @@ export const nodeDetailSchema = nodeStatusSchema.extend({
   bootId: z.string(),
   nextRole: z.array(z.string()).optional().describe('roles after its next boot, where they differ'),
   hardware: hardwareSchema.optional(),
+  due: z
+    .strictObject({
+      bootSet: digest.describe('the set that it is to run'),
+      kind: z.enum(['reload', 'reboot']),
+      reason: z.string().describe('what that means, or why it does not happen now'),
+    })
+    .optional()
+    .describe('absent where it runs its newest set, or runs nothing'),
   port: z
     .string()
     .optional()

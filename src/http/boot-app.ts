@@ -1,6 +1,7 @@
 import express, { type Express, type Request, type Response } from 'express';
 import {
   autoexecName,
+  followPath,
   grubConfigPath,
   grubStartNames,
   imagePath,
@@ -125,6 +126,14 @@ export function createBootApp(service: BootService, options: BootOptions = {}): 
     }
   });
 
+  app.get(followPath(':bootId', digestPattern), async (request, response) => {
+    response.setHeader('Cache-Control', 'no-store');
+    const set = parseDigest(String(request.params.digest));
+    const steps = set && (await service.follow(String(request.params.bootId), set));
+    if (steps === undefined) return plain(response, 404, 'that boot was not told to follow to it');
+    response.type('text/plain').send(steps);
+  });
+
   app.post(
     reportPath(':bootId'),
     // BusyBox wget says form-urlencoded whatever it posts.
@@ -138,13 +147,14 @@ export function createBootApp(service: BootService, options: BootOptions = {}): 
         clientAddress(request),
       );
       if (!answer) return plain(response, 404, 'no such boot');
-      plain(response, 200, `action=${answer.action}`);
+      const set = answer.action === 'follow' ? ` set=${answer.set}` : '';
+      plain(response, 200, `action=${answer.action}${set}`);
     },
   );
 
   const files = [
     ...[loaderUrl(':file'), imagePath(digestPattern), overlayPath(digestPattern)],
-    ...[scriptPath, grubConfigPath],
+    ...[scriptPath, grubConfigPath, followPath(':bootId', digestPattern)],
   ];
   app.all(files, (_request, response) => plain(response, 405, 'only GET', 'GET, HEAD'));
   app.all(secretsPath(':bootId'), (_request, response) => plain(response, 405, 'only GET', 'GET'));

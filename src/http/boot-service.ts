@@ -1,6 +1,6 @@
 import type { Digest } from '../digest.ts';
 import type { MacAddress } from '../net/mac.ts';
-import type { Hardware, ReportedStage } from '../state/event.ts';
+import type { Hardware, ReportedStage, VrrpState } from '../state/event.ts';
 
 /** A file to send. */
 export interface ServedFile {
@@ -27,9 +27,31 @@ export interface ScriptQuery {
 
 /** What a node posts to its report path. */
 export type Report =
-  | { readonly stage: ReportedStage; readonly uptime: number; readonly reason: string }
+  | {
+      readonly stage: ReportedStage;
+      readonly uptime: number;
+      readonly reason: string;
+      /** The boot set that it runs; only a node says it whose agent can follow. */
+      readonly set?: Digest;
+      readonly vrrp?: VrrpState;
+    }
+  | FollowReport
   | { readonly stage: 'warning'; readonly uptime: number; readonly reason: string }
   | { readonly stage: 'hardware'; readonly uptime: number; readonly hardware: Hardware };
+
+/** How following to a set ended. */
+export interface FollowReport {
+  readonly stage: 'followed' | 'follow-failed';
+  readonly uptime: number;
+  readonly reason: string;
+  /** The set that it runs now, or that it could not follow to. */
+  readonly set: Digest;
+}
+
+/** What a node does after a report. */
+export type ReportAnswer =
+  | { readonly action: 'none' | 'reboot' }
+  | { readonly action: 'follow'; readonly set: Digest };
 
 /** The secrets of a boot as a tar, or why the node does not get them. */
 export type SecretsAnswer =
@@ -78,11 +100,9 @@ export interface BootService {
   /** Spends the token, on disk when this resolves. */
   secrets(bootId: string, token: string, from: string): Promise<SecretsAnswer>;
   /** Takes a report; undefined where no such boot is kept. */
-  report(
-    bootId: string,
-    report: Report,
-    from: string,
-  ): Promise<{ readonly action: 'none' | 'reboot' } | undefined>;
+  report(bootId: string, report: Report, from: string): Promise<ReportAnswer | undefined>;
+  /** What the node of this boot does to follow to the set, as its agent reads it; undefined where it was not told to. */
+  follow(bootId: string, set: Digest): Promise<string | undefined>;
   /** Told of each file that went out. */
   sent?(sent: Sent): void;
 }

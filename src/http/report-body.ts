@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseDigest } from '../digest.ts';
 import type { Report } from './boot-service.ts';
 
 /** What a node says ends on an operator's terminal, where control characters would be obeyed. */
@@ -9,6 +10,13 @@ const text = (max: number) =>
     .transform((said) => said.replace(/\p{Cc}/gu, ' '));
 const count = z.number().int().nonnegative();
 const uptime = z.number().nonnegative();
+
+const set = z.string().transform((said, context) => {
+  const digest = parseDigest(said);
+  if (digest) return digest;
+  context.addIssue('not 64 hexadecimal digits');
+  return z.NEVER;
+});
 
 const hardware = z.object({
   cpu: text(256),
@@ -27,6 +35,14 @@ const report = z.discriminatedUnion('stage', [
     stage: z.enum(['kernel', 'root', 'overlay', 'ready', 'failed', 'alive']),
     uptime,
     reason: text(4096).default(''),
+    set: set.exactOptional(),
+    vrrp: z.enum(['master', 'backup', 'fault']).exactOptional(),
+  }),
+  z.object({
+    stage: z.enum(['followed', 'follow-failed']),
+    uptime,
+    reason: text(4096).default(''),
+    set,
   }),
   z.object({ stage: z.literal('warning'), uptime, reason: text(4096) }),
   z.object({ stage: z.literal('hardware'), uptime, hardware }),

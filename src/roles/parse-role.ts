@@ -269,14 +269,18 @@ function readReload(place: YamlPlace | undefined): readonly ReloadRule[] {
   for (const item of place?.items() ?? []) {
     const fields = item.fields(['paths', 'check', 'unit', 'action'] as const);
     if (!fields) continue;
+    const action = fields.action?.oneOf(['reload', 'restart', 'none'] as const) ?? 'reload';
     if (!fields.paths) item.problem('paths is missing', 'such as paths: [/etc/nginx/**]');
-    if (!fields.unit) item.problem('unit is missing', 'such as unit: nginx.service');
+    if (!fields.unit && action !== 'none') {
+      item.problem('unit is missing', 'such as unit: nginx.service; action: none where none acts');
+    }
     const paths = readWords(fields.paths, /^\//, 'an absolute path');
     const check = fields.check?.text('nginx -t');
-    const unit = readWords(fields.unit, unitName, 'a systemd unit, such as nginx.service')[0];
-    const action = fields.action?.oneOf(['reload', 'restart'] as const) ?? 'reload';
-    if (unit === undefined) continue;
-    rules.push({ paths, unit, action, ...(check === undefined ? {} : { check }) });
+    if (check?.trimEnd().includes('\n')) {
+      fields.check?.problem('check has several lines', 'join them with && or ;');
+    }
+    const unit = readWords(fields.unit, unitName, 'a systemd unit, such as nginx.service')[0] ?? '';
+    rules.push({ paths, unit, action, ...(check === undefined ? {} : { check: check.trim() }) });
   }
   return rules;
 }

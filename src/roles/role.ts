@@ -30,7 +30,7 @@ export interface Role {
   readonly secrets: Readonly<Record<string, SecretFile>>;
   /** Shell command, run on the node, that uses the service as a client would; exit 0 is ready. */
   readonly ready: string;
-  /** Which changed paths mean which check and unit action; what is in none needs a reboot. */
+  /** Which changed paths mean which check and unit action on a running node; what is in none needs a reboot. */
   readonly reload: readonly ReloadRule[];
 }
 
@@ -53,12 +53,16 @@ export interface RoleFile {
   readonly target?: string;
 }
 
+/** What a running node does when files of these paths change. */
 export interface ReloadRule {
-  /** Globs of paths on the node. */
+  /** Globs of paths on the node: `*` stays in a folder, `**` does not. */
   readonly paths: readonly string[];
+  /** Shell command that looks at the changed files before they are in force; one line. */
   readonly check?: string;
+  /** Empty where nothing has to act. */
   readonly unit: string;
-  readonly action: 'reload' | 'restart';
+  /** `none`: whoever reads the files reads them anew each time. */
+  readonly action: 'reload' | 'restart' | 'none';
 }
 
 /** A folder of data: a tmpfs of its own. */

@@ -6,6 +6,7 @@ import { diagnoseBoot } from '../pxe/diagnose-boot.ts';
 import { packPcap } from '../pxe/pcap.ts';
 import { type NodeDetail, statusOf } from '../state/node-status.ts';
 import type { State } from '../state/state.ts';
+import type { Follower } from './follow-sets.ts';
 import type { Journal } from './journal.ts';
 import type { SiteInForce } from './site-in-force.ts';
 
@@ -15,11 +16,12 @@ export interface AdminServiceParts {
   readonly version: string;
   readonly site: SiteInForce;
   readonly trace: BootTrace;
+  readonly follower: Follower;
 }
 
 /** What console, API and metrics show. */
 export function createAdminService(parts: AdminServiceParts): AdminService {
-  const { state, journal, site, trace } = parts;
+  const { state, journal, site, follower, trace } = parts;
   const { generation } = site;
 
   /** A machine with several cards may ask by each of them; what it asked by is listed after those of its role file. */
@@ -27,6 +29,16 @@ export function createAdminService(parts: AdminServiceParts): AdminService {
     const ports = mac.map((address) => state.known.of(address as MacAddress)?.port);
     const last = ports.findLast((port) => port !== undefined);
     return last === undefined ? {} : { port: formatPort(last) };
+  }
+
+  /** A role that changes is told by itself. */
+  function withDue(node: NodeDetail): NodeDetail {
+    const isUp = node.stage === 'ready' || node.stage === 'failed';
+    const due = isUp ? follower.due(node.bootId) : undefined;
+    if (!due) return node;
+    const said = node.nextRole !== undefined && due.kind === 'reboot';
+    const reason = said ? node.reason : [node.reason, due.reason].filter(Boolean).join('; ');
+    return { ...node, due, reason };
   }
 
   return {
@@ -39,11 +51,13 @@ export function createAdminService(parts: AdminServiceParts): AdminService {
     nodes() {
       const { fleet, notes } = generation();
       const look = { now: Date.now(), listeningSince: journal.listeningSince };
-      return statusOf(fleet.site, journal.machines(), look).map((node) => ({
-        ...node,
-        ...(node.reason === '' ? { reason: notes.get(node.name) ?? '' } : {}),
-        ...portOf(node),
-      }));
+      return statusOf(fleet.site, journal.machines(), look)
+        .map(withDue)
+        .map((node) => ({
+          ...node,
+          ...(node.reason === '' ? { reason: notes.get(node.name) ?? '' } : {}),
+          ...portOf(node),
+        }));
     },
     events: (query) => state.events.list(query),
     boots: (name) =>

@@ -5,7 +5,14 @@ import type { BootInstance } from '../boot/kernel-args.ts';
 import { type BootPlan, planBoot } from '../boot/plan-boot.ts';
 import { recallIdentity } from '../boot/recall-identity.ts';
 import type { Digest } from '../digest.ts';
-import type { BootService, ScriptQuery, Sent, ServedFile } from '../http/boot-service.ts';
+import type {
+  BootService,
+  FollowReport,
+  Report,
+  ScriptQuery,
+  Sent,
+  ServedFile,
+} from '../http/boot-service.ts';
 import type { ImageStore } from '../images/image-store.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
 import type { MacAddress } from '../net/mac.ts';
@@ -19,6 +26,7 @@ import type { EventBody, Hardware, ReportedStage } from '../state/event.ts';
 import { ensureSecrets } from '../state/secrets.ts';
 import type { State } from '../state/state.ts';
 import { bootAt } from './boot-at.ts';
+import type { Follower } from './follow-sets.ts';
 import type { Generation } from './generation.ts';
 import { describeRival, identifyByMemory } from './identify-clients.ts';
 import type { Journal } from './journal.ts';
@@ -28,6 +36,7 @@ export interface BootServiceParts {
   readonly state: State;
   readonly images: ImageStore;
   readonly journal: Journal;
+  readonly follower: Follower;
   /** The generation in use; another one from one call to the next. */
   readonly generation: () => Generation;
   /** Which machine has this address, by DHCP. */
@@ -39,7 +48,7 @@ export interface BootServiceParts {
 
 /** What the boot listener serves: scripts, blobs, overlays, secrets, and the answers to reports. */
 export function createBootService(parts: BootServiceParts): BootService {
-  const { state, images, journal, generation, now } = parts;
+  const { state, images, journal, follower, generation, now } = parts;
   /** The spares that were told to reboot: from which boot, and by which state of the site. */
   const rebooted = new Map<MacAddress, { readonly bootId: string; readonly generation: number }>();
 
@@ -160,17 +169,23 @@ export function createBootService(parts: BootServiceParts): BootService {
         note(record, { kind: 'warning', reason: report.reason });
         return { action: 'none' };
       }
-      keepReport(record, report.stage);
-      note(record, {
-        kind: 'stage',
-        bootId,
-        stage: report.stage,
-        reason: report.reason,
-        uptime: report.uptime,
-      });
-      const isUp =
-        report.stage !== 'kernel' && report.stage !== 'root' && report.stage !== 'overlay';
-      return { action: isUp ? actionFor(record) : 'none' };
+      if (isFollowReport(report)) {
+        noteFollowing(record, report);
+        return { action: 'none' };
+      }
+      const { stage, reason, uptime, vrrp } = report;
+      keepReport(record, stage);
+      note(record, { kind: 'stage', bootId, stage, reason, uptime, ...(vrrp ? { vrrp } : {}) });
+      if (stage === 'kernel' || stage === 'root' || stage === 'overlay') return { action: 'none' };
+      if (actionFor(record) === 'reboot') return { action: 'reboot' };
+      // The initramfs reports too, and has no agent.
+      if (report.set === undefined) return { action: 'none' };
+      const set = await follower.next(afterFollowing(record, report.set));
+      return set === undefined ? { action: 'none' } : { action: 'follow', set };
+    },
+    async follow(bootId, set) {
+      const record = state.boots.get(bootId);
+      return record && follower.steps(record, set);
     },
     sent(sent) {
       const { what, name, bytes, from } = sent;
@@ -182,6 +197,22 @@ export function createBootService(parts: BootServiceParts): BootService {
       if (part) note(record, { kind: 'blob-sent', what: part, bytes });
     },
   };
+
+  function noteFollowing(record: BootRecord, { stage, set, reason }: FollowReport): void {
+    const { bootId } = record;
+    if (stage === 'followed') state.boots.followed(bootId, set);
+    note(record, { kind: stage, bootId, bootSet: set, reason });
+    follower.ended(record);
+  }
+
+  /** The record of a boot whose node says what it runs: its word that it followed may have been lost. */
+  function afterFollowing(record: BootRecord, runs: Digest): BootRecord {
+    const { bootId } = record;
+    if (runs === record.runs.digest || !state.boots.followed(bootId, runs)) return record;
+    note(record, { kind: 'followed', bootId, bootSet: runs, reason: 'its reports say so' });
+    follower.ended(record);
+    return state.boots.get(bootId) ?? record;
+  }
 
   /** A disk that is full must not hide from the operator what nodes say. */
   function keepReport(record: BootRecord, stage: ReportedStage): void {
@@ -233,6 +264,10 @@ export function createBootService(parts: BootServiceParts): BootService {
     rebooted.set(record.machine, { bootId: record.bootId, generation: number });
     return 'reboot';
   }
+}
+
+function isFollowReport(report: Report): report is FollowReport {
+  return report.stage === 'followed' || report.stage === 'follow-failed';
 }
 
 const noArm64 =

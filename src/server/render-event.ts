@@ -30,6 +30,12 @@ function describe(event: Event): string {
       return `${event.what}, ${event.bytes} bytes`;
     case 'stage':
       return `${event.stage} at ${event.uptime.toFixed(1)} s${event.reason ? `: ${event.reason}` : ''}`;
+    case 'follow-sent':
+      return `told to follow to boot set ${event.bootSet.slice(0, 12)}: ${event.means}`;
+    case 'followed':
+      return `runs boot set ${event.bootSet.slice(0, 12)} now: ${event.reason}`;
+    case 'follow-failed':
+      return `does not follow to boot set ${event.bootSet.slice(0, 12)}: ${event.reason}`;
     case 'hardware': {
       const { cpus, memory, disks, nics, product } = event.hardware;
       return `hardware: ${product}, ${cpus} CPUs, ${memory} MiB, ${disks.length} disks, ${nics.length} NICs`;

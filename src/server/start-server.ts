@@ -20,6 +20,7 @@ import { createAdminService } from './admin-service.ts';
 import { bootAt } from './boot-at.ts';
 import { createBootService } from './boot-service.ts';
 import { checkPorts, type Listening } from './check-ports.ts';
+import { createFollower } from './follow-sets.ts';
 import { prepareGeneration, refusals } from './generation.ts';
 import { identifyDhcpClient } from './identify-clients.ts';
 import { openJournal } from './journal.ts';
@@ -113,15 +114,18 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     // Says at once why it is not served.
     if (!reading.ok) await site.accept(reading);
     const { generation } = site;
+    const follower = createFollower({ state, journal, generation, now: Date.now });
     const adminService = createAdminService({
-      ...{ state, journal, site, version: options.version, trace: bootWatch.trace },
+      ...{ state, journal, site, follower, version: options.version, trace: bootWatch.trace },
     });
     const metrics = createMetrics(adminService);
+    const lookAtNodes = () => follower.look().catch((error) => log(`site: ${error}`));
+    stops.push(site.subscribe(lookAtNodes));
 
     const httpPort = options.ports?.http ?? 80;
     const urlOf = (address: Ipv4) => `http://${address}${httpPort === 80 ? '' : `:${httpPort}`}`;
     const boot = createBootService({
-      ...{ stateDir, state, images, journal, generation, now: Date.now },
+      ...{ stateDir, state, images, journal, follower, generation, now: Date.now },
       machineAt: loaders.machineAt,
       loaderSent: loaders.noteHttp,
     });

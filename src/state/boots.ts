@@ -13,7 +13,12 @@ export interface BootRecord {
   readonly machine: MacAddress;
   /** The name it had when its script was sent. */
   readonly node: string;
+  /** What it booted. */
   readonly set: BootSet;
+  /** What it runs: the set that it booted, or the one that it followed to since. */
+  readonly runs: BootSet;
+  /** The set that it was told to follow to, and may be fetching; null where none. */
+  readonly offered: Digest | null;
   readonly tokenHash: Digest;
   /** null until the secrets were fetched. */
   readonly tokenUsedAt: number | null;
@@ -66,6 +71,16 @@ export interface BootStore {
   useToken(bootId: string, token: string, now: number): 'ok' | 'used' | 'unknown';
   /** Notes a report; false for a boot that is not kept. `alive` leaves the stage as it was. */
   reported(bootId: string, stage: ReportedStage, now: number): boolean;
+  /**
+   * Keeps a set that a running node is about to be told to follow to; on disk when this returns, so it may
+   * be told.
+   */
+  offer(bootId: string, set: BootSet): void;
+  /**
+   * Notes the set that a node says it runs; false where this boot neither began with it nor was told to follow
+   * to it.
+   */
+  followed(bootId: string, set: Digest): boolean;
   /** Digests of manifests, image blobs and overlays that a boot kept still names: what gc must leave. */
   referenced(): ReadonlySet<Digest>;
   /** Deletes boots not heard of for `maxAge` milliseconds, save the newest of each machine. */
@@ -74,8 +89,9 @@ export interface BootStore {
 
 const defaultMaxAge = 7 * 24 * 60 * 60 * 1000;
 
-const select = `SELECT boots.*, boot_sets.body AS set_body
-  FROM boots JOIN boot_sets ON boot_sets.digest = boots.boot_set`;
+const select = `SELECT boots.*, boot_sets.body AS set_body, run_sets.body AS runs_body
+  FROM boots JOIN boot_sets ON boot_sets.digest = boots.boot_set
+  LEFT JOIN boot_sets AS run_sets ON run_sets.digest = boots.runs`;
 
 /** Opens the store of boots in the database. */
 export function openBootStore(database: Database): BootStore & { flush(): void } {
@@ -170,6 +186,21 @@ export function openBootStore(database: Database): BootStore & { flush(): void }
       );
       return changed === 1;
     },
+    offer(bootId, set) {
+      database.transaction(() => {
+        keepSet(database, set);
+        database.run('UPDATE boots SET offered = ? WHERE boot_id = ?', set.digest, bootId);
+      });
+    },
+    followed(bootId, set) {
+      const changed = database.run(
+        `UPDATE boots SET runs = ?1, offered = CASE WHEN offered = ?1 THEN NULL ELSE offered END
+         WHERE boot_id = ?2 AND ?1 IN (boot_set, runs, offered)`,
+        set,
+        bootId,
+      );
+      return changed === 1;
+    },
     referenced() {
       const digests = new Set<Digest>();
       for (const row of database.all('SELECT body FROM boot_sets')) {
@@ -195,19 +226,26 @@ export function openBootStore(database: Database): BootStore & { flush(): void }
                WHERE newer.machine = boots.machine AND newer.created_at > boots.created_at)`,
           now - maxAge,
         );
-        database.run('DELETE FROM boot_sets WHERE digest NOT IN (SELECT boot_set FROM boots)');
+        database.run(
+          `DELETE FROM boot_sets WHERE NOT EXISTS (SELECT 1 FROM boots
+             WHERE boot_sets.digest IN (boots.boot_set, boots.runs, boots.offered))`,
+        );
       });
     },
   };
   return store;
 }
 
-function insert(database: Database, boot: NewBoot): void {
+function keepSet(database: Database, set: BootSet): void {
   database.run(
     'INSERT INTO boot_sets (digest, body) VALUES (?, ?) ON CONFLICT DO NOTHING',
-    boot.set.digest,
-    JSON.stringify(boot.set),
+    set.digest,
+    JSON.stringify(set),
   );
+}
+
+function insert(database: Database, boot: NewBoot): void {
+  keepSet(database, boot.set);
   database.run(
     `INSERT INTO boots (boot_id, machine, node, boot_set, token_hash, created_at, address, last_stage)
      VALUES (?, ?, ?, ?, ?, ?, ?, '')`,
@@ -224,6 +262,8 @@ function insert(database: Database, boot: NewBoot): void {
 function newRecord({ token, ...boot }: NewBoot): BootRecord {
   return {
     ...boot,
+    runs: boot.set,
+    offered: null,
     tokenHash: digestOf(token),
     tokenUsedAt: null,
     lastReportAt: null,
@@ -238,6 +278,8 @@ function toRecord(row: Row, reports: ReadonlyMap<string, number>): BootRecord {
     machine: String(row.machine) as MacAddress,
     node: String(row.node),
     set: JSON.parse(String(row.set_body)) as BootSet,
+    runs: JSON.parse(String(row.runs_body ?? row.set_body)) as BootSet,
+    offered: row.offered as Digest | null,
     tokenHash: String(row.token_hash) as Digest,
     tokenUsedAt: row.token_used_at as number | null,
     createdAt: Number(row.created_at),

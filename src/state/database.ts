@@ -55,6 +55,8 @@ const migrations: readonly string[] = [
      known TEXT NOT NULL,
      seen_at INTEGER NOT NULL
    ) STRICT, WITHOUT ROWID;`,
+  `ALTER TABLE boots ADD COLUMN runs TEXT REFERENCES boot_sets (digest);
+   ALTER TABLE boots ADD COLUMN offered TEXT REFERENCES boot_sets (digest);`,
 ];
 
 // SQLite result codes, https://sqlite.org/rescode.html

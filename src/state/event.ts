@@ -5,6 +5,9 @@ import type { MacAddress } from '../net/mac.ts';
 /** Stages a node itself reports, in order. */
 export type ReportedStage = 'kernel' | 'root' | 'overlay' | 'ready' | 'failed' | 'alive';
 
+/** What keepalived says of a node's VIPs: master of one at least, else backup or fault. */
+export type VrrpState = 'master' | 'backup' | 'fault';
+
 /** What a machine is made of, as the report of a booted node lists it. */
 export interface Hardware {
   readonly cpu: string;
@@ -105,6 +108,30 @@ export type EventBody =
       readonly reason: string;
       /** Seconds since the kernel started, as the node counts them. */
       readonly uptime: number;
+      /** Only of a node with VIPs. */
+      readonly vrrp?: VrrpState;
+    }
+  | {
+      /** A running node was told to become what this set says. */
+      readonly kind: 'follow-sent';
+      readonly bootSet: Digest;
+      /** What that means, in words. */
+      readonly means: string;
+    }
+  | {
+      /** A running node is now what this set says. */
+      readonly kind: 'followed';
+      readonly bootId: string;
+      readonly bootSet: Digest;
+      /** What its units did, in words. */
+      readonly reason: string;
+    }
+  | {
+      /** A running node is what it was before: a check or a unit refused the set. */
+      readonly kind: 'follow-failed';
+      readonly bootId: string;
+      readonly bootSet: Digest;
+      readonly reason: string;
     }
   | { readonly kind: 'hardware'; readonly hardware: Hardware }
   | { readonly kind: 'silent' }

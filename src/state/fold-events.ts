@@ -1,6 +1,6 @@
 import type { MacAddress } from '../net/mac.ts';
 import type { BootRecord } from './boots.ts';
-import type { Event, Hardware, Stage } from './event.ts';
+import type { Event, Hardware, Stage, VrrpState } from './event.ts';
 
 /** Stages that a run goes through by itself; `absent` and `silent` depend on who looks and when. */
 export type RunStage = Exclude<Stage, 'absent' | 'silent'>;
@@ -29,6 +29,12 @@ export interface Run {
   readonly warning: string;
   /** Whether the warning is that it does not go on. */
   readonly stalled: boolean;
+  /** When it followed to the set that it runs; 0 where it booted it. */
+  readonly followedAt: number;
+  /** The last set that it could not follow to, and why. */
+  readonly refusedSet?: { readonly bootSet: string; readonly reason: string };
+  /** What keepalived said last; absent on a node without VIPs. */
+  readonly vrrp?: VrrpState;
   /** When it came to each stage, in order. */
   readonly steps: readonly { readonly stage: RunStage; readonly at: number }[];
 }
@@ -104,6 +110,14 @@ export function foldMachine(
       return before && change(before, { warning: event.reason, stalled: event.stalled === true });
     case 'silent':
       return before && change(before, { silent: true });
+    case 'followed':
+      return before && foldFollowed(before, event);
+    case 'follow-failed': {
+      const { bootId, bootSet, reason } = event;
+      if (before?.run.bootId !== bootId) return before;
+      return change(heard(before, event), { refusedSet: { bootSet, reason } });
+    }
+    case 'follow-sent':
     case 'role-changed':
       return before;
   }
@@ -151,9 +165,17 @@ function foldReport(
     const fresh = begin(undefined, event, event.stage);
     return change(fresh, { bootId: event.bootId, reason: event.reason });
   }
-  const current = switchRun(before, event);
+  const switched = switchRun(before, event);
+  const current = event.vrrp ? change(switched, { vrrp: event.vrrp }) : switched;
   if (event.stage === 'alive') return heard(current, event);
   return change(advance(current, event, event.stage), { reason: event.reason });
+}
+
+function foldFollowed(before: MachineState, event: Of<'followed'>): MachineState {
+  if (before.run.bootId !== event.bootId) return before;
+  const { refusedSet: _, ...run } = before.run;
+  const followed = { ...before, run: { ...run, bootSet: event.bootSet, followedAt: event.at } };
+  return heard(followed, event);
 }
 
 /** A machine runs what it reports from, whatever was sent to its address meanwhile. */
@@ -185,6 +207,7 @@ function begin(before: MachineState | undefined, event: Event, stage: RunStage):
     reason: '',
     warning: '',
     stalled: false,
+    followedAt: 0,
     steps: [{ stage, at: event.at }],
   };
   // A question that led to no boot is not worth remembering.
@@ -244,7 +267,7 @@ export function rememberBoots(machines: Machines, boots: Iterable<BootRecord>): 
       state = foldMachine(state, { at, machine: boot.machine, node: boot.node, ...lost }) ?? state;
     }
     const heardAt = Math.max(state.run.heardAt, at ?? 0);
-    after.set(boot.machine, change(state, { heardAt }));
+    after.set(boot.machine, change(state, { heardAt, bootSet: boot.runs.digest }));
   }
   return after;
 }

@@ -23,8 +23,19 @@ export interface NodeDetail extends NodeStatus {
   /** Roles after its next boot, where they differ from those it runs. */
   readonly nextRole?: readonly string[];
   readonly hardware?: Hardware;
+  /** What it has yet to do to run its newest set; absent where it runs that, or runs nothing. */
+  readonly due?: FollowDue;
   /** The switch port that it asks from, as `id: {port: …}` of a role file spells it. */
   readonly port?: string;
+}
+
+/** What a running node has yet to do to be what its site says. */
+export interface FollowDue {
+  /** The set that it is to run. */
+  readonly bootSet: string;
+  readonly kind: 'reload' | 'reboot';
+  /** What that means, or why it does not happen now, in an operator's words. */
+  readonly reason: string;
 }
 
 /** Who looks, and when. Milliseconds since the epoch. */
@@ -38,7 +49,7 @@ export interface Look {
 const silentAfter = 30_000;
 
 /** Whether nothing was heard of a run for too long. */
-function isSilent(run: Run, look: Look): boolean {
+export function isSilent(run: Run, look: Look): boolean {
   if (run.silent) return true;
   const patience = run.stage === 'ready' || run.stage === 'failed' ? silentAfter : stalledAfter;
   return look.now - Math.max(run.heardAt, look.listeningSince) > patience;

@@ -32,29 +32,34 @@ const service: AdminService = {
       { id: 2, event: script(1, 'a') },
     ];
   },
-  boots: (name) => [
-    {
-      bootId: 'b'.repeat(32),
-      machine: mac(1),
+  boots: (name) => {
+    const set = createBootSet({
       node: name,
-      set: createBootSet({
+      roles: ['web'],
+      image: digestOf('image'),
+      kernel: blob,
+      initramfs: blob,
+      root: blob,
+      overlay: blob,
+      arguments: [],
+    });
+    return [
+      {
+        bootId: 'b'.repeat(32),
+        machine: mac(1),
         node: name,
-        roles: ['web'],
-        image: digestOf('image'),
-        kernel: blob,
-        initramfs: blob,
-        root: blob,
-        overlay: blob,
-        arguments: [],
-      }),
-      tokenHash: digestOf('the token'),
-      tokenUsedAt: null,
-      createdAt: start,
-      address: address(21),
-      lastReportAt: start,
-      lastStage: 'ready',
-    },
-  ],
+        set,
+        runs: set,
+        offered: null,
+        tokenHash: digestOf('the token'),
+        tokenUsedAt: null,
+        createdAt: start,
+        address: address(21),
+        lastReportAt: start,
+        lastStage: 'ready',
+      },
+    ];
+  },
 };
 let server: HttpServer;
 

@@ -4,6 +4,7 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import {
+  followPath,
   grubConfigPath,
   imagePath,
   loaderPath,
@@ -69,8 +70,11 @@ beforeAll(async () => {
       },
       async report(id, report) {
         asked.reports.push(report);
+        if ('set' in report && report.set) return { action: 'follow', set: report.set };
         return id === bootId ? { action: 'reboot' } : undefined;
       },
+      follow: async (id, set) =>
+        id === bootId && set === digest ? 'write /etc/motd\n' : undefined,
       sent: (sent) => asked.sent.push(sent),
     },
     { metrics },
@@ -85,6 +89,34 @@ afterAll(async () => {
 
 beforeEach(() => {
   for (const list of Object.values(asked)) list.length = 0;
+});
+
+describe('a running node that follows', () => {
+  test('hears of the set in the answer to its report, and fetches what to do', async () => {
+    const body = JSON.stringify({ stage: 'ready', uptime: 20, set: digest, vrrp: 'master' });
+    const answer = await call(server.port, reportPath(bootId), { method: 'POST', body });
+    expect(answer.body.toString()).toBe(`action=follow set=${digest}\n`);
+    expect(asked.reports).toEqual([
+      { stage: 'ready', uptime: 20, reason: '', set: digest, vrrp: 'master' },
+    ]);
+    const steps = await call(server.port, followPath(bootId, digest));
+    expect(steps.body.toString()).toBe('write /etc/motd\n');
+    expect(steps.headers['cache-control']).toBe('no-store');
+  });
+
+  test('that was not told to gets no steps', async () => {
+    expect((await call(server.port, followPath(bootId, empty))).status).toBe(404);
+    expect((await call(server.port, followPath(bootId, digest), { method: 'POST' })).status).toBe(
+      405,
+    );
+  });
+
+  test('must name a set', async () => {
+    const body = JSON.stringify({ stage: 'followed', uptime: 20, set: 'none' });
+    const answer = await call(server.port, reportPath(bootId), { method: 'POST', body });
+    expect(answer.status).toBe(400);
+    expect(answer.body.toString()).toBe('set: not 64 hexadecimal digits\n');
+  });
 });
 
 describe('files', () => {

@@ -32,6 +32,7 @@ beforeAll(async () => {
       script: async () => ({ status: 200, body: '#!ipxe\n', refused: 'no image is published' }),
       secrets: async () => ({ kind: 'unknown' }),
       report: async () => ({ action: 'none' }),
+      follow: async () => undefined,
     },
     { onPacket: (packet) => shown.push(packet) },
   );

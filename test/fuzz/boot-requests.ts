@@ -64,6 +64,7 @@ export async function fuzzBootRequests(
     overlay: async () => undefined,
     secrets: async () => ({ kind: 'unknown' }),
     report: async (id) => (id === bootId ? { action: 'none' } : undefined),
+    follow: async () => undefined,
     sent: () => {},
   });
   const server = await startHttp(app, { host: '127.0.0.1', port: 0 });

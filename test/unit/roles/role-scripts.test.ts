@@ -44,6 +44,7 @@ test('there is a script for every ready command and every program of the roles',
     `${readyDir}/base`,
     `${readyDir}/mail`,
     `${readyDir}/web`,
+    '/usr/lib/rolecall/agent',
     '/usr/lib/rolecall/boot-set',
     '/usr/lib/rolecall/mail-probe',
     '/usr/lib/rolecall/mail-store',
@@ -51,8 +52,11 @@ test('there is a script for every ready command and every program of the roles',
   ]);
 });
 
-test('the report agent writes any bytes as a JSON string', async () => {
-  const agent = await readFile(join(shippedRolesDir, 'base/files/usr/lib/rolecall/report'), 'utf8');
+test('a report holds any bytes as a JSON string', async () => {
+  const agent = await readFile(
+    join(shippedRolesDir, 'base/files/usr/lib/rolecall/reporting'),
+    'utf8',
+  );
   const body = /^json_string\(\) \{\n[\s\S]*?\n\}$/m.exec(agent)?.[0];
   expect(body).toBeDefined();
   await fc.assert(

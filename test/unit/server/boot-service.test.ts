@@ -7,6 +7,7 @@ import { openImageStore } from '../../../src/images/image-store.ts';
 import { parseMac } from '../../../src/net/mac.ts';
 import type { Fleet } from '../../../src/roles/fleet.ts';
 import { createBootService } from '../../../src/server/boot-service.ts';
+import { createFollower } from '../../../src/server/follow-sets.ts';
 import { openJournal } from '../../../src/server/journal.ts';
 import type { BootStore } from '../../../src/state/boots.ts';
 import type { Hardware } from '../../../src/state/event.ts';
@@ -39,15 +40,20 @@ async function serve() {
     state.close();
   });
   let generation = await generationOf(await labFleet(), state.overlays);
+  const follower = createFollower({
+    ...{ state, journal },
+    generation: () => generation,
+    now: Date.now,
+  });
   const service = createBootService({
-    ...{ stateDir, state, journal, now: Date.now },
+    ...{ stateDir, state, journal, follower, now: Date.now },
     images: openImageStore(stateDir),
     generation: () => generation,
     loaderSent: () => {},
     machineAt: (address) => (address === '10.77.0.200' ? mac : undefined),
   });
   return {
-    ...{ stateDir, state, service, journal, disk },
+    ...{ stateDir, state, service, journal, follower, disk },
     async edit(change: (fleet: Fleet) => Fleet) {
       const { number, fleet } = generation;
       generation = await generationOf(change(fleet), state.overlays, number + 1);
@@ -58,11 +64,15 @@ async function serve() {
       const { body } = await service.script(query, '10.77.0.200', server);
       const bootId = /rolecall\.boot=([0-9a-f]{32})/.exec(body)?.[1] ?? 'refused';
       await service.report(bootId, { stage: 'hardware', uptime: 9, hardware }, '10.77.0.200');
-      const alive = () =>
-        service.report(bootId, { stage: 'alive', uptime: 10, reason: '' }, '10.77.0.200');
+      const alive = (set?: Digest) =>
+        service.report(
+          bootId,
+          { stage: 'alive', uptime: 10, reason: '', ...(set ? { set } : {}) },
+          '10.77.0.200',
+        );
       const node = /rolecall\.node=(\S+)/.exec(body)?.[1];
       const token = /rolecall\.token=([0-9a-f]{64})/.exec(body)?.[1] ?? '';
-      return { bootId, token, node, alive: async () => (await alive())?.action };
+      return { bootId, token, node, answer: alive, alive: async () => (await alive())?.action };
     },
   };
 }
@@ -159,6 +169,105 @@ test('a machine whose role file says spare waits, and is not told to reboot', as
   expect(named.node).toBe('web2');
   expect(await named.alive()).toBe('none');
   expect(state.events.list().some(({ event }) => event.kind === 'warning')).toBe(false);
+});
+
+describe('a running node', () => {
+  const motd = '/etc/motd';
+  /** Another text of a file that is read anew each time, or of one that only a boot reads. */
+  const editFile = (path: string, text: string) => (fleet: Fleet) => {
+    const source = fleet.roles.get('base')?.tree.find((file) => file.path === path)?.source ?? '';
+    return { ...fleet, sources: new Map(fleet.sources).set(source, text) };
+  };
+
+  async function running() {
+    const { service, state, follower, boot, edit } = await serve();
+    await edit(nameByUuid);
+    const { bootId, answer } = await boot({ uuid });
+    const record = () => state.boots.get(bootId) ?? expect.fail('no boot');
+    const runs = () => record().runs.digest;
+    const say = (stage: 'followed' | 'follow-failed', set: Digest, reason = '') =>
+      service.report(bootId, { stage, uptime: 20, set, reason }, '10.77.0.12');
+    const follow = async () => {
+      const told = await answer(runs());
+      return told?.action === 'follow' ? told.set : undefined;
+    };
+    const kinds = () =>
+      state.events.list().flatMap(({ event }) => (/follow/.test(event.kind) ? event.kind : []));
+    return {
+      ...{ service, state, follower, bootId, answer, edit },
+      ...{ runs, say, follow, kinds },
+    };
+  }
+
+  test('is told to follow, how, and runs the set when it says so', async () => {
+    const { service, bootId, edit, runs, say, follow, kinds, state } = await running();
+    const booted = runs();
+    expect(await follow()).toBeUndefined();
+    await edit(editFile(motd, 'good morning\n'));
+    const set = (await follow()) ?? expect.fail('it was not told to');
+    const { overlay } = state.boots.set(set) ?? expect.fail('the set is not kept');
+    expect(await service.follow(bootId, set)).toBe(
+      `overlay ${overlay.digest} ${overlay.size}\nwrite ${motd}\n`,
+    );
+    // It is said once, and told until the node has heard.
+    expect(await follow()).toBe(set);
+    expect(kinds()).toEqual(['follow-sent']);
+    await say('followed', set, 'no unit had to act');
+    expect(runs()).toBe(set);
+    expect(await follow()).toBeUndefined();
+    await edit((fleet) => editFile(motd, 'good evening\n')(fleet));
+    expect(await follow()).not.toBe(booted);
+    expect(kinds()).toEqual(['follow-sent', 'followed', 'follow-sent']);
+  });
+
+  test('that says it runs the set it was told of has followed, though its word was lost', async () => {
+    const { answer, edit, runs, follow, kinds } = await running();
+    await edit(editFile(motd, 'good morning\n'));
+    const set = (await follow()) ?? expect.fail('it was not told to');
+    expect(await answer(set)).toEqual({ action: 'none' });
+    expect(runs()).toBe(set);
+    expect(kinds()).toEqual(['follow-sent', 'followed']);
+  });
+
+  test('whose check refuses a set stays, and is told of the next one only', async () => {
+    const { bootId, edit, say, follow, follower, runs } = await running();
+    const booted = runs();
+    await edit(editFile(motd, 'broken\n'));
+    const set = (await follow()) ?? expect.fail('it was not told to');
+    await say('follow-failed', set, 'nginx -t: line 3');
+    expect(await follow()).toBeUndefined();
+    expect(follower.due(bootId)).toEqual({
+      ...{ bootSet: set, kind: 'reload' },
+      reason: 'it did not follow (nginx -t: line 3): mend the site, or undo its last edit',
+    });
+    expect(runs()).toBe(booted);
+    await edit(editFile(motd, 'mended\n'));
+    expect(await follow()).toEqual(expect.stringMatching(/^[0-9a-f]{64}$/));
+  });
+
+  test('is told of no set that needs a reboot, and the reason is known', async () => {
+    const { bootId, edit, follow, follower, kinds } = await running();
+    await edit(editFile('/etc/locale.conf', 'LANG=C\n'));
+    expect(await follow()).toBeUndefined();
+    expect(follower.due(bootId)).toMatchObject({
+      kind: 'reboot',
+      reason: 'it needs a reboot: no reload rule names /etc/locale.conf (changed)',
+    });
+    expect(kinds()).toEqual([]);
+    await edit((fleet) => fleet);
+  });
+
+  test('gets no steps to a set that it was not told of', async () => {
+    const { service, bootId, runs } = await running();
+    expect(await service.follow(bootId, runs())).toBeUndefined();
+    expect(await service.follow('f'.repeat(32), runs())).toBeUndefined();
+  });
+
+  test('that says nothing of its set, as the initramfs does, is told nothing', async () => {
+    const { answer, edit } = await running();
+    await edit(editFile(motd, 'good morning\n'));
+    expect(await answer()).toEqual({ action: 'none' });
+  });
 });
 
 test('a script that is only looked at begins no boot', async () => {

@@ -20,7 +20,14 @@ const set = createBootSet({
 });
 const record = {
   ...{ bootId: 'b'.repeat(32), machine: web1Mac, node: 'web1', set, tokenHash: digestOf('t') },
-  ...{ tokenUsedAt: null, createdAt: 0, address: ip('10.77.0.21'), lastReportAt: null },
+  ...{
+    runs: set,
+    offered: null,
+    tokenUsedAt: null,
+    createdAt: 0,
+    address: ip('10.77.0.21'),
+    lastReportAt: null,
+  },
   lastStage: '',
 } as const;
 

@@ -357,20 +357,23 @@ test('silence is told once', () => {
 describe('after a restart', () => {
   function boot(bootId: string, facts: Partial<BootRecord>): BootRecord {
     const blob = { digest: digestOf('blob'), size: 1 };
+    const set = createBootSet({
+      node: 'web1',
+      roles: ['web'],
+      image: digestOf('image'),
+      kernel: blob,
+      initramfs: blob,
+      root: blob,
+      overlay: blob,
+      arguments: [],
+    });
     return {
       bootId,
       machine: mac(1),
       node: 'web1',
-      set: createBootSet({
-        node: 'web1',
-        roles: ['web'],
-        image: digestOf('image'),
-        kernel: blob,
-        initramfs: blob,
-        root: blob,
-        overlay: blob,
-        arguments: [],
-      }),
+      set,
+      runs: facts.set ?? set,
+      offered: null,
       tokenHash: digestOf('token'),
       tokenUsedAt: null,
       createdAt: start + 2000,

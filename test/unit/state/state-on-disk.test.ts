@@ -241,6 +241,45 @@ describe('boots', () => {
   });
 });
 
+describe('a boot whose node follows to other sets', () => {
+  const later = setOf('web1', digestOf('a later overlay'));
+  const last = setOf('web1', digestOf('the last overlay'));
+
+  test('runs the set that it was told to follow to when it says so, also after a restart', async () => {
+    const folder = temporaryFolder();
+    const state = open(folder);
+    const boot = await begin(state, 'a');
+    expect(boot.runs).toEqual(boot.set);
+    expect(state.boots.followed('a', later.digest)).toBe(false);
+    state.boots.offer('a', later);
+    expect(state.boots.get('a')).toMatchObject({ runs: boot.set, offered: later.digest });
+    expect(state.boots.set(later.digest)).toEqual(later);
+    expect(state.boots.followed('a', later.digest)).toBe(true);
+    const after = reopen(state, folder);
+    expect(after.boots.get('a')).toEqual({ ...boot, runs: later });
+    expect(after.boots.followed('a', boot.set.digest)).toBe(true);
+    expect(after.boots.get('a')).toEqual(boot);
+  });
+
+  test('keeps what it booted, runs, and was told to follow to, and no more', async () => {
+    const state = open(temporaryFolder());
+    const boot = await begin(state, 'a');
+    const kept = () =>
+      [boot.set, later, last].map(({ overlay }) => state.boots.referenced().has(overlay.digest));
+    state.boots.offer('a', later);
+    state.boots.prune(start);
+    expect(kept()).toEqual([true, true, false]);
+    state.boots.followed('a', later.digest);
+    state.boots.offer('a', last);
+    state.boots.prune(start);
+    expect(kept()).toEqual([true, true, true]);
+    // The word that it followed was lost, and it was told of a newer one meanwhile.
+    state.boots.followed('a', last.digest);
+    state.boots.prune(start);
+    expect(kept()).toEqual([true, false, true]);
+  });
+});
+
 describe('overlays', () => {
   test('are files by digest, whole or not there', async () => {
     const folder = temporaryFolder();
