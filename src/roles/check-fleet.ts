@@ -2,6 +2,7 @@ import type { Problem } from '../errors.ts';
 import { parseMac } from '../net/mac.ts';
 import { suggestion } from '../site/did-you-mean.ts';
 import type { Site, SiteNode } from '../site/site.ts';
+import { checkData } from './check-data.ts';
 import { checkServices, idleBalancers } from './check-services.ts';
 import { baseRole, type Fleet, roleNames, spareNode } from './fleet.ts';
 import type { ImageFacts } from './image-facts.ts';
@@ -24,7 +25,7 @@ export function checkFleet(fleet: Fleet): readonly Problem[] {
     ...unknownRoles(node, roles),
     ...strayParams(node, roles),
   ]);
-  problems.push(...roleProblems(site, roles), ...paramProblems(fleet));
+  problems.push(...roleProblems(site, roles), ...paramProblems(fleet), ...checkData(fleet));
   problems.push(...checkServices(site), ...checkProgramProblems(site, fleet.siteTexts));
   // Templates would only stumble over what is already said.
   if (problems.length === 0) {

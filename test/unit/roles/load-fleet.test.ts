@@ -145,6 +145,33 @@ describe('what is wrong between site and roles', () => {
     expect((await problems()).join('\n')).toContain(message);
   });
 
+  describe('data that one node at a time may use', () => {
+    const volume = (clients: string) =>
+      edit(
+        'site.yaml',
+        'roles:',
+        `volumes:\n  post: {nodes: [web1, web2], device: /dev/vda, replication: boot, vip: {boot: 10.77.0.111}, clients: ${clients}, at: /srv/mail}\nroles:`,
+      );
+
+    test('two nodes on one volume', async () => {
+      await volume('{role: mail}');
+      await good();
+      await edit('nodes/web1.yaml', 'role: web', 'role: mail');
+      expect(await problems()).toEqual([
+        'nodes/web2.yaml:3 web2 and web1 both have the role mail, whose /srv/mail is on the volume post: one node at a time may use it | give the one that is dead another role first: rolecall node set-role web1 spare',
+      ]);
+    });
+
+    test('a node that its volume does not let in', async () => {
+      await volume('[web1]');
+      expect(await problems()).toEqual([
+        expect.stringMatching(
+          /^site\.yaml:\d+ web2 has the role mail, whose \/srv\/mail is on the volume post, but is none of its clients \| clients: \{role: mail\}/,
+        ),
+      ]);
+    });
+  });
+
   test('a certificate for what is no host name', async () => {
     const secret = 'secrets: {/etc/x.pem: {certificate: x, hosts: "<%= node.name %>.lab a_b"}}';
     await write('roles/more/role.yaml', `summary: x\nready: "true"\n${secret}\n`);

@@ -1,0 +1,57 @@
+import type { Problem } from '../errors.ts';
+import { type SiteNode, selectNodes, type Volume } from '../site/site.ts';
+import { type Fleet, rolesOf } from './fleet.ts';
+
+/** A folder of data that one node at a time may use, on a node that has it. */
+interface Use {
+  readonly node: SiteNode;
+  readonly role: string;
+  readonly folder: string;
+}
+
+/**
+ * What would ruin data or leave it behind: two nodes that use at once what one may, and nodes whose data
+ * belongs on a volume that does not let them in.
+ */
+export function checkData(fleet: Fleet): readonly Problem[] {
+  const uses = [...fleet.site.nodes.values()].flatMap((node) =>
+    rolesOf(fleet, node).flatMap((role) =>
+      Object.entries(role.data)
+        .filter(([, data]) => data.exclusive)
+        .map(([folder]): Use => ({ node, role: role.name, folder })),
+    ),
+  );
+  return [...fleet.site.volumes.values()].flatMap((volume) => {
+    const here = uses.filter(
+      ({ folder }) => folder === volume.at || folder.startsWith(`${volume.at}/`),
+    );
+    const clients = selectNodes(fleet.site, volume.clients);
+    const isClient = ({ node }: Use) => clients.includes(node.name);
+    return [
+      ...twoAtOnce(volume, here.filter(isClient)),
+      ...here.filter((use) => !isClient(use)).map((use) => leftOut(volume, use)),
+    ];
+  });
+}
+
+function twoAtOnce(volume: Volume, uses: readonly Use[]): readonly Problem[] {
+  const [first, ...others] = uses;
+  if (!first) return [];
+  return others.map(({ node, role, folder }) => ({
+    file: node.file,
+    line: 0,
+    path: 'role',
+    message: `${node.name} and ${first.node.name} both have the role ${role}, whose ${folder} is on the volume ${volume.name}: one node at a time may use it`,
+    hint: `give the one that is dead another role first: rolecall node set-role ${first.node.name} spare`,
+  }));
+}
+
+function leftOut(volume: Volume, { node, role, folder }: Use): Problem {
+  return {
+    file: 'site.yaml',
+    line: 0,
+    path: `volumes.${volume.name}.clients`,
+    message: `${node.name} has the role ${role}, whose ${folder} is on the volume ${volume.name}, but is none of its clients`,
+    hint: `clients: {role: ${role}}, or another at: than ${volume.at}`,
+  };
+}
