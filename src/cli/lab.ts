@@ -7,6 +7,7 @@ import { AppError } from '../errors.ts';
 import { chooseAccelerator } from '../lab/accelerator.ts';
 import {
   askGuest,
+  askLink,
   type GuestVerb,
   isLabRunning,
   type LabReport,
@@ -34,6 +35,7 @@ import { loadSite } from '../site/load-site.ts';
 import { createBuildProgress } from './build-progress.ts';
 import { type GlobalOptions, type RegisterCommand, say } from './command.ts';
 import { showConsole } from './lab-console.ts';
+import { rehearse } from './lab-test.ts';
 import { renderTable } from './table.ts';
 
 interface UpOptions {
@@ -46,10 +48,26 @@ interface UpOptions {
   readonly detach?: boolean;
 }
 
+interface TestOptions {
+  readonly only?: string;
+  readonly keep?: boolean;
+  readonly memory: string;
+  readonly accel?: string;
+  readonly report?: string;
+}
+
 /** The lab that ships with rolecall. */
 const exampleSite = resolve(import.meta.dirname, '../../examples/lab');
 
 const rootOf = (globals: GlobalOptions) => join(globals.state, 'lab');
+const rehearsalOf = (globals: GlobalOptions) => join(rootOf(globals), 'rehearsal');
+
+/** The folder of the lab that runs: that of `lab up`, or else of a rehearsal. */
+async function runningRoot(globals: GlobalOptions): Promise<string> {
+  if (await isLabRunning(rootOf(globals))) return rootOf(globals);
+  const rehearses = await isLabRunning(rehearsalOf(globals));
+  return rehearses ? rehearsalOf(globals) : rootOf(globals);
+}
 
 /** Adds `lab`: the fleet in QEMU on this PC. */
 export const register: RegisterCommand = (program, globals) => {
@@ -66,6 +84,17 @@ export const register: RegisterCommand = (program, globals) => {
     .option('--detach', 'leave the lab running when all machines have arrived')
     .action((options: UpOptions) => up(globals(), options));
   lab
+    .command('test')
+    .description(
+      'rehearse: boot the site in QEMU, ask each service as a client, lose one node of each pair',
+    )
+    .option('--only <names>', 'only these nodes, services, volumes or roles, separated by commas')
+    .option('--keep', 'leave the machines on afterwards, to look around')
+    .option('--memory <MiB>', 'memory of each guest', String(defaultMemory))
+    .option('--accel <kvm|tcg>', 'how guests run; KVM where a try shows that it boots, else TCG')
+    .option('--report <dir>', 'folder for report.html, timeline.svg, junit.xml and consoles/')
+    .action((options: TestOptions) => test(globals(), options));
+  lab
     .command('status')
     .description('where each machine stands')
     .action(() => status(globals()));
@@ -74,15 +103,26 @@ export const register: RegisterCommand = (program, globals) => {
     .description(
       'the serial console of a machine; Ctrl-] leaves; prints the log where not a terminal',
     )
-    .action((node: string) => showConsole(labFolder(rootOf(globals())), node));
+    .action(async (node: string) => showConsole(labFolder(await runningRoot(globals())), node));
   addGuestVerb(lab, globals, 'reboot', 'press the reset button of a machine');
   addGuestVerb(lab, globals, 'kill', 'pull the plug of a machine');
   addGuestVerb(lab, globals, 'start', 'switch a machine on');
+  addGuestVerb(lab, globals, 'pause', 'stop the processors of a machine, as one that hangs');
+  addGuestVerb(lab, globals, 'resume', 'let a paused machine go on');
+  lab
+    .command('link <node> <network> <up|down>')
+    .description("plug in or pull a machine's cables to a network")
+    .action(async (node: string, network: string, state: string) => {
+      if (state !== 'up' && state !== 'down') {
+        throw new AppError('usage', `a cable is up or down, not ${state}`);
+      }
+      await askLink(await runningRoot(globals()), node, network, state);
+    });
   lab
     .command('down')
     .description('end the lab, and whatever a crash has left of one')
     .action(async () => {
-      const was = await takeLabDown(rootOf(globals()));
+      const was = await takeLabDown(await runningRoot(globals()));
       say(was ? 'the lab is down' : 'no lab was running');
     });
   lab
@@ -102,7 +142,7 @@ function addGuestVerb(
   lab
     .command(`${verb} <node>`)
     .description(description)
-    .action((node: string) => askGuest(rootOf(globals()), verb, node));
+    .action(async (node: string) => askGuest(await runningRoot(globals()), verb, node));
 }
 
 async function up(globals: GlobalOptions, options: UpOptions): Promise<void> {
@@ -156,7 +196,7 @@ async function planLab(
   accelerator: Accelerator | undefined,
   folder: LabFolder,
 ): Promise<LabPlan> {
-  const source = existsSync(join(globals.site, 'site.yaml')) ? globals.site : exampleSite;
+  const source = sourceOf(globals);
   if (source !== folder.site) {
     const copy = await prepareLabSite(folder, source, options.fresh === true);
     say(
@@ -174,7 +214,6 @@ async function planLab(
     );
   }
   const site = loaded.value;
-  const names = (text: string | undefined) => text?.split(',').filter(Boolean);
   const [only, uefi] = [names(options.only), names(options.uefi)];
   const wanted = planGuests(site, {
     spares: parseCount('--spares', options.spares, 0),
@@ -205,6 +244,31 @@ async function planLab(
     roms: image.roms,
     ports: 'known',
   };
+}
+
+async function test(globals: GlobalOptions, options: TestOptions): Promise<void> {
+  const accelerator = parseAccelerator(options.accel);
+  const only = names(options.only);
+  await rehearse(globals, {
+    source: sourceOf(globals),
+    root: rehearsalOf(globals),
+    builds: labFolder(rootOf(globals)).builds,
+    ...(only ? { only } : {}),
+    memory: parseCount('--memory', options.memory, 64),
+    ...(accelerator ? { accelerator } : {}),
+    report: resolve(options.report ?? join(rootOf(globals), 'rehearsal-report')),
+    keep: options.keep === true,
+  });
+}
+
+/** The operator's site, or the lab's own where there is none. */
+function sourceOf(globals: GlobalOptions): string {
+  return existsSync(join(globals.site, 'site.yaml')) ? globals.site : exampleSite;
+}
+
+/** Names separated by commas. */
+function names(text: string | undefined): readonly string[] | undefined {
+  return text?.split(',').filter(Boolean);
 }
 
 /** What `--accel` says; refused before an image is built for the lab. */
@@ -284,7 +348,7 @@ async function watchChanges(
 }
 
 async function status(globals: GlobalOptions): Promise<void> {
-  const report = await readReport(rootOf(globals));
+  const report = await readReport(await runningRoot(globals));
   if (globals.json) return say(JSON.stringify(report.rows, null, 2));
   say(
     renderTable(

@@ -12,6 +12,7 @@ import {
 } from '../system/process-identity.ts';
 import { askJson } from './ask-json.ts';
 import type { HostPort } from './host-ports.ts';
+import type { CableState } from './lab.ts';
 import type { VmSpec } from './vm-spec.ts';
 
 /** What a running lab says of itself. */
@@ -28,12 +29,13 @@ export interface LabReport {
   readonly problem: string;
 }
 
-export type GuestVerb = 'reboot' | 'kill' | 'start';
+export type GuestVerb = 'reboot' | 'kill' | 'start' | 'pause' | 'resume';
 
 /** What the supervisor does when it is asked. */
 export interface LabControl {
   report(): Promise<LabReport>;
   guest(verb: GuestVerb, name: string): Promise<void>;
+  link(name: string, network: string, state: CableState): Promise<void>;
   down(): void;
 }
 
@@ -71,7 +73,13 @@ async function answer(control: LabControl, method: string, url: string): Promise
     control.down();
     return {};
   }
-  const asked = /^\/guests\/([^/]+)\/(reboot|kill|start)$/.exec(url);
+  const cable = /^\/guests\/([^/]+)\/link\/([^/]+)\/(up|down)$/.exec(url);
+  if (method === 'POST' && cable) {
+    const [name = '', network = ''] = cable.slice(1).map(decodeURIComponent);
+    await control.link(name, network, cable[3] as CableState);
+    return {};
+  }
+  const asked = /^\/guests\/([^/]+)\/(reboot|kill|start|pause|resume)$/.exec(url);
   if (method !== 'POST' || !asked) throw new AppError('lab-usage', `${method} ${url} is unknown`);
   await control.guest(asked[2] as GuestVerb, decodeURIComponent(asked[1] ?? ''));
   return {};
@@ -87,6 +95,18 @@ export async function readReport(root: string): Promise<LabReport> {
 export async function askGuest(root: string, verb: GuestVerb, name: string): Promise<void> {
   await requireRunning(root);
   await askJson(controlSocket(root), 'POST', `/guests/${encodeURIComponent(name)}/${verb}`);
+}
+
+/** Has the lab in this folder cut or mend a guest's cables to a network. */
+export async function askLink(
+  root: string,
+  name: string,
+  network: string,
+  state: CableState,
+): Promise<void> {
+  await requireRunning(root);
+  const path = [name, 'link', network, state].map(encodeURIComponent).join('/');
+  await askJson(controlSocket(root), 'POST', `/guests/${path}`);
 }
 
 async function requireRunning(root: string): Promise<void> {

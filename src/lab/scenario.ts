@@ -13,6 +13,7 @@ import { type CableState, type Lab, startLab } from './lab.ts';
 import { labFolder, prepareLabSite, prepareLabState } from './lab-folder.ts';
 import { ensureImage } from './lab-image.ts';
 import { planNetwork } from './network-plan.ts';
+import type { Accelerator } from './qemu-args.ts';
 import { connectThroughRelay, startForward } from './relay.ts';
 import { defaultMemory, type GuestHardware, planGuests } from './vm-spec.ts';
 
@@ -36,6 +37,10 @@ export interface ScenarioOptions {
   readonly hardware?: Readonly<Record<string, GuestHardware>>;
   /** MiB of each guest. */
   readonly memory?: number;
+  /** How guests run; as a try shows where absent. */
+  readonly accelerator?: Accelerator;
+  /** A folder of its own for the lab, taken away before and after; a new one where absent. */
+  readonly folder?: string;
   /** Where folders of scenarios that failed are kept; they go with the scenario where absent. */
   readonly keep?: string;
   /** Takes one line at a time of what happens. */
@@ -111,7 +116,8 @@ export async function withLab<T>(
 ): Promise<T> {
   const { report } = options;
   const start = Date.now();
-  const folder = labFolder(await mkdtemp(join(tmpdir(), 'rc-lab-')));
+  const folder = labFolder(options.folder ?? (await mkdtemp(join(tmpdir(), 'rc-lab-'))));
+  await rm(folder.root, { recursive: true, force: true });
   const stops: (() => Promise<void>)[] = [];
   try {
     await prepareLabSite(folder, options.site ?? exampleSite, true);
@@ -129,7 +135,7 @@ export async function withLab<T>(
       memory: options.memory ?? defaultMemory,
       ...(options.only ? { only: options.only } : {}),
     });
-    const { accelerator } = await chooseAccelerator(image.kernel);
+    const accelerator = options.accelerator ?? (await chooseAccelerator(image.kernel)).accelerator;
     const lab = await startLab(
       folder,
       {

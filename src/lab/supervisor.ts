@@ -44,6 +44,16 @@ export async function startSupervisor(
   return { ended, release: () => child.unref() };
 }
 
+/** What a lab that runs says of itself. */
+export async function describeLab(
+  lab: Lab,
+): Promise<Pick<LabReport, 'consoleUrl' | 'rows' | 'ports'>> {
+  const rows = await lab.status().catch(() => []);
+  const ports: Record<string, readonly HostPort[]> = {};
+  for (const { address } of rows) if (address) ports[address] = await lab.ports(address);
+  return { consoleUrl: lab.consoleUrl, rows, ports };
+}
+
 /** What the supervisor does: keeps the lab of the folder's plan up until it is told to end. */
 export async function runSupervisor(root: string, attached: boolean): Promise<void> {
   const folder = labFolder(root);
@@ -62,17 +72,16 @@ export async function runSupervisor(root: string, attached: boolean): Promise<vo
 
   const control = await startControl(root, {
     report: async () => {
-      const rows = (await lab?.status().catch(() => undefined)) ?? [];
-      const ports: Record<string, readonly HostPort[]> = {};
-      for (const { address } of rows) {
-        if (lab && address) ports[address] = await lab.ports(address);
-      }
       const { guests } = plan;
-      return { phase, step, consoleUrl: lab?.consoleUrl ?? '', guests, rows, ports, problem };
+      const before = { consoleUrl: '', rows: [], ports: {} };
+      return { phase, step, guests, problem, ...(lab ? await describeLab(lab) : before) };
     },
     guest: async (verb, node) => {
       const guest = (await lab?.guestName(node)) ?? node;
       await lab?.[verb](guest);
+    },
+    link: async (node, network, state) => {
+      await lab?.link(await lab.guestName(node), network, state);
     },
     down: tellEnd,
   });

@@ -19,6 +19,7 @@ const rooms = [
   'server',
   'guest',
   'lab',
+  'rehearsal',
   'probe',
   'bench',
   'cli',

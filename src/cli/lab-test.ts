@@ -1,0 +1,180 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AppError } from '../errors.ts';
+import { isLabRunning, startControl } from '../lab/control.ts';
+import { availableMemory, planMemory } from '../lab/memory-budget.ts';
+import type { Accelerator } from '../lab/qemu-args.ts';
+import { type Scenario, withLab } from '../lab/scenario.ts';
+import { describeLab } from '../lab/supervisor.ts';
+import { planGuests } from '../lab/vm-spec.ts';
+import { adaptSite } from '../rehearsal/adapt-site.ts';
+import { choosePart, planRehearsal } from '../rehearsal/plan-rehearsal.ts';
+import { renderHtml, renderJunit, renderResult, renderSum } from '../rehearsal/render-report.ts';
+import { renderTimeline } from '../rehearsal/render-timeline.ts';
+import type { Rehearsal } from '../rehearsal/result.ts';
+import { keepConsoles, runRehearsal } from '../rehearsal/run-rehearsal.ts';
+import { renderProblems } from '../render-problems.ts';
+import { loadFleet } from '../roles/load-fleet.ts';
+import { loadSite } from '../site/load-site.ts';
+import type { Site } from '../site/site.ts';
+import { type GlobalOptions, say } from './command.ts';
+
+/** What can be typed after `lab test`, read. */
+export interface RehearsalWishes {
+  /** The site folder to copy. */
+  readonly source: string;
+  /** Where the lab lives while it runs. */
+  readonly root: string;
+  /** State folder with the lab's images. */
+  readonly builds: string;
+  /** Names of nodes, services, volumes and roles; all where absent. */
+  readonly only?: readonly string[];
+  /** MiB of each guest. */
+  readonly memory: number;
+  readonly accelerator?: Accelerator;
+  /** Folder for the report. */
+  readonly report: string;
+  readonly keep: boolean;
+}
+
+/** Boots the site, or a part of it, in QEMU and proves it; fails where a proof does. */
+export async function rehearse(globals: GlobalOptions, wishes: RehearsalWishes): Promise<void> {
+  if (await isLabRunning(wishes.root)) {
+    throw new AppError('lab-running', 'a rehearsal is running', 'rolecall lab down');
+  }
+  const fleet = await loadFleet(wishes.source);
+  if (!fleet.ok) throw invalid(fleet.problems);
+  const { site } = fleet.value;
+  const wanted = planGuests(site, {
+    spares: 0,
+    memory: wishes.memory,
+    only: chooseNodes(site, wishes.only),
+  });
+  const budget = planMemory(wanted, await availableMemory(), wishes.accelerator ?? 'tcg');
+  const guests = budget.fit.map((guest) => guest.name);
+  const left = budget.left.map((guest) => guest.name);
+  const notes: string[] = [];
+  if (left.length > 0) notes.push(`not started for want of memory: ${left.join(', ')}`);
+  if (guests.length === 0) {
+    throw new AppError('lab-memory', 'there is no memory for a single guest', 'free some memory');
+  }
+  const tellNote = (note: string) => {
+    notes.push(note);
+    if (!globals.json) say(note);
+  };
+  if (!globals.json) for (const note of notes) say(note);
+  const rehearsal = await withLab(
+    {
+      name: `rehearsal of ${site.name}`,
+      images: wishes.builds,
+      site: wishes.source,
+      edit: async (copy) => {
+        for (const note of await adaptSite(copy)) tellNote(note);
+      },
+      only: guests,
+      memory: wishes.memory,
+      ...(wishes.accelerator ? { accelerator: wishes.accelerator } : {}),
+      folder: wishes.root,
+      report: (line) => process.stderr.write(`${line}\n`),
+    },
+    (lab) => prove(lab, { guests, left }, notes, globals, wishes),
+  );
+  await writeReport(rehearsal, wishes.report);
+  const { results } = rehearsal;
+  if (globals.json) say(JSON.stringify(results, null, 2));
+  else say(`\n${renderSum(results)}; the report is ${join(wishes.report, 'report.html')}`);
+  const failed = results.filter((result) => result.outcome === 'failed');
+  if (failed.length > 0) {
+    throw new AppError(
+      'rehearsal-failed',
+      `${failed.length} of ${results.length} proofs failed: ${failed.map((f) => f.title).join('; ')}`,
+      `consoles are in ${join(wishes.report, 'consoles')}`,
+    );
+  }
+}
+
+async function prove(
+  lab: Scenario,
+  { guests, left }: { readonly guests: readonly string[]; readonly left: readonly string[] },
+  notes: readonly string[],
+  globals: GlobalOptions,
+  wishes: RehearsalWishes,
+): Promise<Rehearsal> {
+  const start = Date.now();
+  let phase: 'running' | 'ending' = 'running';
+  let end: () => void = () => {};
+  const toldToEnd = new Promise<void>((resolve) => {
+    end = resolve;
+  });
+  const control = await startControl(lab.lab.folder.root, {
+    report: async () => {
+      const told = await describeLab(lab.lab);
+      return { phase, step: '', guests: lab.lab.plan.guests, problem: '', ...told };
+    },
+    guest: async (verb, node) => lab.lab[verb](await lab.lab.guestName(node)),
+    link: async (node, network, state) => lab.link(node, network, state),
+    down: () => end(),
+  });
+  try {
+    // The copy: the lab's machines may stand in for others of the operator's.
+    const loaded = await loadSite(lab.site);
+    if (!loaded.ok) throw invalid(loaded.problems);
+    const plan = planRehearsal(loaded.value, new Set(guests), left);
+    const found = await runRehearsal(lab, loaded.value, plan, start, (result) => {
+      if (!globals.json) say(renderResult(result));
+    });
+    await keepConsoles(lab, guests, join(wishes.report, 'consoles'));
+    if (wishes.keep) {
+      await writeReport({ ...found, notes }, wishes.report);
+      process.once('SIGINT', end).once('SIGTERM', end);
+      say(await renderLookAround(lab, globals.state));
+      await toldToEnd;
+    }
+    return { ...found, notes };
+  } finally {
+    phase = 'ending';
+    control.closeAllConnections();
+    control.close();
+  }
+}
+
+async function renderLookAround(lab: Scenario, state: string): Promise<string> {
+  const { consoleUrl, rows, ports } = await describeLab(lab.lab);
+  const logins = rows.flatMap(({ name, address }) => {
+    const port = ports[address]?.find((p) => p.service === 'ssh')?.host;
+    if (port === undefined) return [];
+    const trust = '-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null';
+    return [`  ssh -i ${lab.lab.folder.key} -p ${port} ${trust} root@127.0.0.1    # ${name}`];
+  });
+  return [
+    '\nThe machines stay on. Look around:',
+    `  ${consoleUrl}`,
+    ...logins,
+    `  rolecall --state ${state} lab status    # also console, kill, start, reboot`,
+    'Ctrl-C, or rolecall lab down, ends them.',
+  ].join('\n');
+}
+
+async function writeReport(rehearsal: Rehearsal, folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, 'report.html'), renderHtml(rehearsal));
+  await writeFile(join(folder, 'timeline.svg'), renderTimeline(rehearsal));
+  await writeFile(join(folder, 'junit.xml'), renderJunit(rehearsal));
+}
+
+/** The nodes that `--only` means, all where it is absent; refuses what is nothing in the site. */
+function chooseNodes(site: Site, names: readonly string[] | undefined): readonly string[] {
+  if (names === undefined) return [...site.nodes.keys()];
+  const { nodes, unknown } = choosePart(site, names);
+  if (unknown.length === 0) return [...nodes];
+  const known = [...site.nodes.keys(), ...site.services.keys(), ...site.volumes.keys()];
+  throw new AppError(
+    'usage',
+    `--only ${unknown.join(',')}: the site has no such node, service, volume or role`,
+    `it has ${known.slice(0, 20).join(', ')}`,
+  );
+}
+
+function invalid(problems: Parameters<typeof renderProblems>[0]): AppError {
+  return new AppError('invalid-site', renderProblems(problems), 'rolecall check');
+}

@@ -1,0 +1,306 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ClientHost } from '../lab/client-host.ts';
+import type { Scenario } from '../lab/scenario.ts';
+import type { Site } from '../site/site.ts';
+import { freeAddress } from './client-address.ts';
+import { nodeLane, type PowerChange, targetLane } from './lanes.ts';
+import { isSteady, measureOutage, type Sample } from './outages.ts';
+import { nameTarget, type Pair, type RehearsalPlan, type Target } from './plan-rehearsal.ts';
+import type { Mark, ProofResult, Rehearsal } from './result.ts';
+import { startWatch, type Watch } from './watch.ts';
+
+/** Seconds that a service has to come back after its node was lost, and to come up after the boots. */
+const comeBack = 60;
+/** Seconds without an answer that a return may cost before it counts as an outage of its own. */
+const returnLimit = 3;
+
+/** One run: what it works on, and what it has found so far. */
+interface Run {
+  readonly lab: Scenario;
+  readonly site: Site;
+  readonly start: number;
+  /** Seconds that a boot may take. */
+  readonly patience: number;
+  readonly results: ProofResult[];
+  readonly marks: Mark[];
+  readonly power: Map<string, PowerChange[]>;
+  readonly samples: Map<string, Sample[]>;
+  readonly clients: Map<string, ClientHost>;
+  readonly onResult: (result: ProofResult) => void;
+}
+
+/**
+ * Runs the proofs of a plan in a lab whose guests have just been switched on at `start`. Never fails for
+ * what it finds: that is in the results, each of which is also told as it comes.
+ */
+export async function runRehearsal(
+  lab: Scenario,
+  site: Site,
+  plan: RehearsalPlan,
+  start: number,
+  onResult: (result: ProofResult) => void,
+): Promise<Omit<Rehearsal, 'notes'>> {
+  const names = plan.boots.map(({ node }) => node);
+  const run: Run = {
+    lab,
+    site,
+    start,
+    patience: 240 + 60 * names.length,
+    results: [],
+    marks: [],
+    power: new Map(names.map((name) => [name, [{ at: start, power: 'on' }]])),
+    samples: new Map(),
+    clients: new Map(),
+    onResult,
+  };
+  await mkdir(join(lab.lab.folder.root, 'watches'), { recursive: true });
+  await Promise.all(plan.boots.map(({ node, roles }) => proveBoot(run, node, roles)));
+  const served = await proveServices(run, plan.targets);
+  for (const pair of plan.losses) await proveLoss(run, pair, served);
+  for (const { group, title, reason } of plan.untried) {
+    tell(run, { group, title, outcome: 'not tried', seconds: 0, detail: reason });
+  }
+  const end = Date.now();
+  const nodes = await Promise.all(
+    names.map(async (name) =>
+      nodeLane(name, await lab.events(name).catch(() => []), run.power.get(name) ?? [], end),
+    ),
+  );
+  const targets = [...run.samples].map(([name, samples]) => targetLane(name, samples));
+  const { results, marks } = run;
+  return { site: site.name, start, end, results, lanes: [...nodes, ...targets], marks };
+}
+
+function tell(run: Run, result: ProofResult): void {
+  run.results.push(result);
+  run.onResult(result);
+}
+
+/** Seconds since a moment. */
+const since = (at: number) => (Date.now() - at) / 1_000;
+
+async function proveBoot(run: Run, node: string, roles: readonly string[]): Promise<void> {
+  const title = `${node} boots and is ready as ${roles.join(', ')}`;
+  const told = { group: 'node', title } as const;
+  let reason = await waitReady(run, node, run.start);
+  let again = '';
+  if (reason.startsWith('it stopped')) {
+    // Under emulation a kernel has died in its first seconds; a machine in a rack would be reset, too.
+    again = `, at the second try: ${reason}`;
+    const reset = Date.now();
+    run.marks.push({ at: reset, text: `${node} is reset: ${reason}` });
+    await run.lab.reboot(node);
+    reason = await waitReady(run, node, reset);
+  }
+  const seconds = since(run.start);
+  tell(
+    run,
+    reason === ''
+      ? { ...told, outcome: 'passed', seconds, detail: again.slice(2) }
+      : { ...told, outcome: 'failed', seconds, detail: reason },
+  );
+}
+
+/** Waits until a node is ready by a boot after `from`; empty, or why it is not. */
+async function waitReady(run: Run, node: string, from: number): Promise<string> {
+  const until = from + run.patience * 1_000;
+  for (; Date.now() < until; await sleep(500)) {
+    const row = await run.lab.row(node).catch(() => undefined);
+    if (!row || Date.parse(row.since) < from) continue;
+    if (row.stage === 'ready') return '';
+    // Roles may need one another, so what fails now may work in a minute.
+    if (row.stage === 'failed' && since(Date.parse(row.since)) > 90) return row.reason;
+  }
+  const row = await run.lab.row(node).catch(() => undefined);
+  if (row?.stage === 'failed') return row.reason;
+  return `it stopped at stage ${row?.stage ?? 'absent'}; ${row?.reason || 'see its console log'}`;
+}
+
+/** A client machine on a network; one for each, plugged in when it is first needed. */
+async function clientOn(run: Run, network: string): Promise<ClientHost> {
+  const known = run.clients.get(network);
+  if (known) return known;
+  const there = run.site.networks.get(network);
+  const address = there && freeAddress(run.site, there);
+  if (address === undefined) throw new Error(`no address is free for a client on ${network}`);
+  const host = await run.lab.host(network, `client-${network}`, address);
+  run.clients.set(network, host);
+  return host;
+}
+
+/** Clients that ask each target ten times a second, and one reader for all of them. */
+async function watchTargets(run: Run, targets: readonly Target[]) {
+  const networks = [...new Set(targets.map((target) => target.network))];
+  const watches: Watch[] = [];
+  for (const network of networks) {
+    const host = await clientOn(run, network);
+    const file = join(run.lab.lab.folder.root, 'watches', `${Date.now()}-${network}`);
+    const own = targets.filter((target) => target.network === network);
+    watches.push(await startWatch(host, own, file));
+  }
+  const read = async () =>
+    new Map((await Promise.all(watches.map((w) => w.samples()))).flatMap((map) => [...map]));
+  return {
+    read,
+    stop: async () => {
+      for (const watch of watches) await watch.stop();
+      for (const [target, samples] of await read()) {
+        const name = nameTarget(target);
+        run.samples.set(name, [...(run.samples.get(name) ?? []), ...samples]);
+      }
+    },
+  };
+}
+
+/** Waits until every target has been answered without a fault for `steady` seconds; those that were not. */
+async function waitAnswers(
+  targets: readonly Target[],
+  read: () => Promise<ReadonlyMap<Target, readonly Sample[]>>,
+  steady: number,
+): Promise<ReadonlySet<Target>> {
+  const from = Date.now();
+  let late = new Set(targets);
+  while (late.size > 0 && since(from) < comeBack + steady) {
+    await sleep(500);
+    const samples = await read();
+    const edge = Date.now() - steady * 1_000;
+    const isLate = (t: Target) => edge < from || !isSteady(samples.get(t) ?? [], edge);
+    late = new Set(targets.filter(isLate));
+  }
+  return late;
+}
+
+/** Proves that each target answers a client; gives back the names of those that do. */
+async function proveServices(run: Run, targets: readonly Target[]): Promise<ReadonlySet<string>> {
+  if (targets.length === 0) return new Set();
+  const from = Date.now();
+  const watch = await watchTargets(run, targets);
+  const late = await waitAnswers(targets, watch.read, 2);
+  const samples = await watch.read();
+  await watch.stop();
+  for (const target of targets) {
+    const title = `${nameTarget(target)} answers a client on ${target.network}`;
+    const own = samples.get(target) ?? [];
+    const last = own.at(-1);
+    const seconds = since(from);
+    if (late.has(target)) {
+      const detail = last?.problem || 'no steady answer';
+      tell(run, { group: 'service', title, outcome: 'failed', seconds, detail });
+    } else {
+      const detail = `in ${last?.took ?? 0} ms`;
+      tell(run, { group: 'service', title, outcome: 'passed', seconds, detail });
+    }
+  }
+  return new Set(targets.filter((target) => !late.has(target)).map(nameTarget));
+}
+
+/** Pulls the plug of one node of a pair while clients ask, and switches it on again. */
+async function proveLoss(run: Run, pair: Pair, served: ReadonlySet<string>): Promise<void> {
+  const what = `${pair.kind} of ${pair.services.join(', ')}`;
+  const targets = oneForEachAddress(pair.targets);
+  const skip = (detail: string) =>
+    tell(run, {
+      group: 'loss',
+      title: `loss of one of the ${what}`,
+      outcome: 'not tried',
+      seconds: 0,
+      detail,
+    });
+  const unserved = targets.find((target) => !served.has(nameTarget(target)));
+  if (unserved) return skip(`${nameTarget(unserved)} does not answer with all of them there`);
+  const rows = await Promise.all(pair.nodes.map((node) => run.lab.row(node)));
+  const unready = rows.find((row) => row.stage !== 'ready');
+  if (unready) return skip(`${unready.name} is ${unready.stage} ${unready.reason}`.trim());
+  const victim = await chooseVictim(run, pair, targets[0]);
+  if (victim === undefined)
+    return skip(`nobody of ${pair.nodes.join(', ')} has ${targets[0]?.address}`);
+
+  const watch = await watchTargets(run, targets);
+  try {
+    const unsteady = await waitAnswers(targets, watch.read, 2);
+    if (unsteady.size > 0)
+      return skip('its services do not answer steadily with all of them there');
+    const lost = Date.now();
+    await power(run, victim, 'off', what);
+    const late = await waitAnswers(targets, watch.read, 5);
+    const title = `loss of ${victim}, one of the ${what}`;
+    const report = await describe(watch.read, targets, lost - 500);
+    tell(run, {
+      group: 'loss',
+      title,
+      outcome: late.size === 0 ? 'passed' : 'failed',
+      seconds: since(lost),
+      detail: late.size === 0 ? report.text : `not served after ${comeBack} s: ${report.text}`,
+    });
+
+    const back = Date.now();
+    await power(run, victim, 'on', what);
+    const reason = await waitReady(run, victim, back);
+    await sleep(10_000);
+    const after = await describe(watch.read, targets, back);
+    const good = reason === '' && after.longest < returnLimit * 1_000;
+    tell(run, {
+      group: 'loss',
+      title: `return of ${victim}, one of the ${what}`,
+      outcome: good ? 'passed' : 'failed',
+      seconds: since(back),
+      detail: reason === '' ? after.text : `it is not ready: ${reason}; ${after.text}`,
+    });
+  } finally {
+    await watch.stop();
+  }
+}
+
+/** What clients noticed since `from`, the worst of all targets in front. */
+async function describe(
+  read: () => Promise<ReadonlyMap<Target, readonly Sample[]>>,
+  targets: readonly Target[],
+  from: number,
+): Promise<{ readonly text: string; readonly longest: number }> {
+  const samples = await read();
+  // What was asked in the last seconds may still wait for its answer.
+  const to = Math.max(...[...samples.values()].flatMap((own) => own.map((s) => s.at + s.took)));
+  const all = targets
+    .map((target) => ({ target, ...measureOutage(samples.get(target) ?? [], from, to) }))
+    .sort((a, b) => b.longest - a.longest);
+  const texts = all.map(({ target, longest, asked, inVain, problem }) => {
+    const why = inVain > 0 ? ` (${problem})` : '';
+    return `${nameTarget(target)} ${(longest / 1_000).toFixed(1)} s without an answer, ${inVain} of ${asked} in vain${why}`;
+  });
+  return { text: texts.join('; '), longest: all[0]?.longest ?? 0 };
+}
+
+async function power(run: Run, node: string, state: 'on' | 'off', what: string): Promise<void> {
+  const at = Date.now();
+  run.power.get(node)?.push({ at, power: state });
+  run.marks.push({ at, text: `${node}, one of the ${what}, is switched ${state}` });
+  await (state === 'off' ? run.lab.kill(node) : run.lab.start(node));
+}
+
+/** Of balancers the one that has the address now; of servers the first. */
+async function chooseVictim(
+  run: Run,
+  pair: Pair,
+  target: Target | undefined,
+): Promise<string | undefined> {
+  if (pair.kind === 'servers') return pair.nodes[0];
+  for (const node of pair.nodes) {
+    const shown = await run.lab.ssh(node, 'ip -oneline -4 address show').catch(() => '');
+    if (shown.includes(` ${target?.address}/`)) return node;
+  }
+  return undefined;
+}
+
+function oneForEachAddress(targets: readonly Target[]): readonly Target[] {
+  return targets.filter((t, i) => targets.findIndex((o) => o.address === t.address) === i);
+}
+
+/** Copies what the machines said on their consoles into a folder, so that it outlives the lab. */
+export async function keepConsoles(lab: Scenario, names: readonly string[], folder: string) {
+  await mkdir(folder, { recursive: true });
+  for (const name of names) {
+    await writeFile(join(folder, `${name}.log`), await lab.console(name).catch(() => ''));
+  }
+}
