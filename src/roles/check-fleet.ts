@@ -3,6 +3,7 @@ import { parseMac } from '../net/mac.ts';
 import { suggestion } from '../site/did-you-mean.ts';
 import type { Site, SiteNode } from '../site/site.ts';
 import { checkData } from './check-data.ts';
+import { unservedPorts } from './check-ports.ts';
 import { checkServices, idleBalancers } from './check-services.ts';
 import { baseRole, type Fleet, roleNames, spareNode } from './fleet.ts';
 import type { ImageFacts } from './image-facts.ts';
@@ -73,7 +74,12 @@ export function checkAgainstImage(
 
 /** What the operator should know but may want: nothing here keeps a node from booting. */
 export function warnings(fleet: Fleet): readonly Problem[] {
-  return [...dataInRam(fleet), ...unusedRoleParams(fleet), ...idleBalancers(fleet.site)];
+  return [
+    ...dataInRam(fleet),
+    ...unusedRoleParams(fleet),
+    ...idleBalancers(fleet.site),
+    ...unservedPorts(fleet),
+  ];
 }
 
 /** Paths of the site's files that parameters (`format: site-file`) and checks of services name, sorted. */

@@ -52,8 +52,60 @@ export function mergeOverlay(
       );
     }
   }
-  problems.push(...sysctlProblems(node, roles));
+  for (const { role, path: folder } of roles.flatMap(dataFolders)) {
+    for (const [path, [first]] of byPath) {
+      if (!first || !isBelow(path, folder)) continue;
+      refuse(
+        path,
+        `${first.role.name} writes it, and the data of ${role.name} is mounted over ${folder}`,
+        `write it elsewhere, or as the data's first content when ${role.name} starts`,
+      );
+    }
+  }
+  problems.push(
+    ...twoOwners(node, roles.flatMap(dataFolders), (path) => `their data in ${path}`),
+    ...twoOwners(node, roles.flatMap(secretFiles), (path) => `a secret in ${path}`),
+    ...sysctlProblems(node, roles),
+  );
   return { paths: [...byPath].map(([path, parts]) => ({ path, parts })), problems };
+}
+
+interface Owned {
+  readonly role: Role;
+  readonly path: string;
+}
+
+function dataFolders(role: Role): readonly Owned[] {
+  return Object.keys(role.data).map((path) => ({ role, path }));
+}
+
+function secretFiles(role: Role): readonly Owned[] {
+  return Object.keys(role.secrets).map((path) => ({ role, path }));
+}
+
+/** Data and secrets have one owner, one mode and one size. */
+function twoOwners(
+  node: SiteNode,
+  owned: readonly Owned[],
+  what: (path: string) => string,
+): readonly Problem[] {
+  return owned.flatMap(({ role, path }, i) => {
+    const before = owned.slice(0, i).find((other) => other.path === path);
+    if (!before) return [];
+    return [
+      {
+        file: node.file,
+        line: 0,
+        path: 'role',
+        message: `the roles ${before.role.name} and ${role.name} both have ${what(path)}`,
+        hint: `give ${node.name} one of them`,
+      },
+    ];
+  });
+}
+
+function isBelow(path: string, folder: string): boolean {
+  return path === folder || path.startsWith(`${folder}/`);
 }
 
 function parentPaths(path: string): readonly string[] {

@@ -1,6 +1,7 @@
 import type { Problem, Result } from '../errors.ts';
 import { isLabel } from '../site/read-values.ts';
 import { type Fields, parseYaml, type YamlPlace } from '../site/yaml-file.ts';
+import { notAPort } from './listening.ts';
 import type { DataFolder, ReloadRule, Role, RoleFile, RoleFileRule, SecretFile } from './role.ts';
 import { schemaProblem } from './role-params.ts';
 
@@ -29,6 +30,7 @@ const roleKeys = [
   'summary',
   'packages',
   'units',
+  'listens',
   'modules',
   'arguments',
   'sysctls',
@@ -63,6 +65,7 @@ function readRole(place: YamlPlace, folder: RoleFolder): Role | undefined {
     summary: fields.summary?.text('a web server (nginx)') ?? '',
     packages: readWords(fields.packages, /^[a-z0-9][a-z0-9.+-]+$/, 'the name of a Debian package'),
     units: readWords(fields.units, unitName, 'a systemd unit, such as nginx.service'),
+    ...(fields.listens ? { listens: readListens(fields.listens) } : {}),
     modules: readWords(fields.modules, /^[A-Za-z0-9_-]+$/, 'the name of a kernel module'),
     arguments: readWords(fields.arguments, /^[!-~]+$/, 'a kernel argument'),
     sysctls: readSysctls(fields.sysctls),
@@ -109,6 +112,17 @@ function readWords(place: YamlPlace | undefined, shape: RegExp, what: string): r
     else words.push(word);
   }
   return words;
+}
+
+/** What is no template is looked at here, the others once they are rendered. */
+function readListens(place: YamlPlace): readonly string[] {
+  return place.items().flatMap((item) => {
+    const text = item.text('tcp/80');
+    if (text === undefined) return [];
+    const wrong = text.includes('<%') ? undefined : notAPort(text);
+    if (wrong !== undefined) item.problem(wrong, 'such as tcp/80');
+    return [text];
+  });
 }
 
 function readSysctls(place: YamlPlace | undefined): Readonly<Record<string, string>> {

@@ -1,6 +1,7 @@
 import type { Problem } from '../errors.ts';
 import type { SiteNode } from '../site/site.ts';
 import { type Fleet, roleFileName, rolesOf } from './fleet.ts';
+import { notAPort, portClashes, portsOf } from './listening.ts';
 import { mergeOverlay } from './merge-overlay.ts';
 import { renderTemplate } from './render-template.ts';
 import type { Role, RoleFile } from './role.ts';
@@ -18,6 +19,8 @@ export interface RenderedContents {
   readonly memory: ReadonlyMap<string, number>;
   /** Host names by role and path of a secret: `mail /etc/ssl/private/mail.pem`. */
   readonly hosts: ReadonlyMap<string, readonly string[]>;
+  /** Ports such as `tcp/80` by role; roles that do not say are left out. */
+  readonly listens: ReadonlyMap<string, readonly string[]>;
   readonly problems: readonly Problem[];
 }
 
@@ -53,7 +56,7 @@ export function renderContents(fleet: Fleet, node: SiteNode): RenderedContents {
     }
   }
   if (problems.length > 0) {
-    const none = { ready: new Map(), memory: new Map(), hosts: new Map() };
+    const none = { ready: new Map(), memory: new Map(), hosts: new Map(), listens: new Map() };
     return { roles, files: [], ...none, problems };
   }
   const context = createTemplateContext(
@@ -101,8 +104,22 @@ export function renderContents(fleet: Fleet, node: SiteNode): RenderedContents {
       return [pathKey(role, path), names] as const;
     }),
   );
+  const listens = roles.flatMap((role) => {
+    if (!role.listens) return [];
+    const file = roleFileName(role, 'role.yaml');
+    const ports = role.listens.flatMap((entry, i) => {
+      const path = `listens.${i}`;
+      const rendered = text(entry, file, path);
+      const wrong = notAPort(rendered);
+      if (wrong === undefined) return portsOf(rendered);
+      problems.push({ file, line: 0, path, message: wrong, hint: 'such as tcp/80' });
+      return [];
+    });
+    return [[role.name, [...new Set(ports)]] as const];
+  });
+  problems.push(...portClashes(node, new Map(listens)));
   return {
-    ...{ roles, files, problems },
+    ...{ roles, files, problems, listens: new Map(listens) },
     ...{ ready: new Map(ready), memory: new Map(memory), hosts: new Map(hosts) },
   };
 }

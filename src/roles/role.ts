@@ -10,6 +10,11 @@ export interface Role {
   readonly packages: readonly string[];
   /** systemd units that this role enables. */
   readonly units: readonly string[];
+  /**
+   * Templates of the ports on which it listens, such as `tcp/80`, each for none or several, separated by
+   * blanks. Absent where the role does not say.
+   */
+  readonly listens?: readonly string[];
   /** Kernel modules loaded at boot. */
   readonly modules: readonly string[];
   /** Kernel arguments. */

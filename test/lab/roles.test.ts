@@ -2,31 +2,37 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Report } from '../../src/http/boot-service.ts';
 import { parseMac } from '../../src/net/mac.ts';
+import type { Fleet } from '../../src/roles/fleet.ts';
 import { spareNode } from '../../src/roles/fleet.ts';
 import { loadFleet } from '../../src/roles/load-fleet.ts';
+import { renderContents } from '../../src/roles/render-contents.ts';
+import type { SiteNode } from '../../src/site/site.ts';
 import { images } from './harness/lab-under-test.ts';
 import { bootSet, type NamespacedNode, startNode } from './harness/node-in-namespace.ts';
 
 const site = join(import.meta.dirname, '../golden/overlay/lab-swap/site');
 const mac = parseMac('52:54:00:77:00:99');
+const spareOfTest = mac && spareNode('spare-525400770099', mac);
 const started: NamespacedNode[] = [];
+let fleet: Fleet;
 let web: NamespacedNode;
 let mail: NamespacedNode;
 let spare: NamespacedNode;
 
 beforeAll(async () => {
-  const fleet = await loadFleet(site);
-  if (!fleet.ok || !mac) throw new Error(JSON.stringify(fleet));
-  const { nodes } = fleet.value.site;
+  const loaded = await loadFleet(site);
+  if (!loaded.ok) throw new Error(JSON.stringify(loaded));
+  fleet = loaded.value;
+  const { nodes } = fleet.site;
   const start = async (node: Parameters<typeof startNode>[3] | undefined) => {
     if (!node) throw new Error('no such node');
-    const running = await startNode(images, site, fleet.value, node);
+    const running = await startNode(images, site, fleet, node);
     started.push(running);
     return running;
   };
   web = await start(nodes.get('web1'));
   mail = await start(nodes.get('web2'));
-  spare = await start(spareNode('spare-525400770099', mac));
+  spare = await start(spareOfTest);
 });
 
 afterAll(async () => {
@@ -96,12 +102,25 @@ describe('on the node', () => {
     }
   });
 
-  it('nothing listens but what its roles are for', async () => {
-    const ports = (node: NamespacedNode) =>
-      node.sh('ss -Hltn | awk \'$4 !~ /^127[.]/ { sub(".*:", "", $4); print $4 }\' | sort -nu');
-    expect((await ports(web)).trim().split('\n')).toEqual(['22', '80']);
-    expect((await ports(mail)).trim().split('\n')).toEqual(['22', '25', '143', '587', '993']);
-    expect((await ports(spare)).trim().split('\n')).toEqual(['22']);
+  it('what listens is what its roles say', async () => {
+    const open = async (node: NamespacedNode) => {
+      await node.report('it is ready', isReady);
+      const lines = await node.sh(
+        'ss -Hltun | awk \'$5 !~ /^(127[.]|\\[::1\\])/ { sub(".*:", "", $5); print $1 "/" $5 }\' | sort -u',
+      );
+      return lines.trim().split('\n').sort();
+    };
+    const declared = (node: SiteNode | undefined) => {
+      if (!node) throw new Error('no such node');
+      const { listens, problems } = renderContents(fleet, node);
+      expect(problems).toEqual([]);
+      return [...listens.values()].flat().sort();
+    };
+    expect(await open(web)).toEqual(declared(fleet.site.nodes.get('web1')));
+    expect(await open(mail)).toEqual(declared(fleet.site.nodes.get('web2')));
+    expect(await open(spare)).toEqual(declared(spareOfTest));
+    // A declaration that is empty would agree with nodes that never started.
+    expect(declared(fleet.site.nodes.get('web2'))).toContain('tcp/993');
   });
 
   it('the page and the console name the boot set', async () => {

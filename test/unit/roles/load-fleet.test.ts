@@ -115,6 +115,58 @@ describe('what is wrong between site and roles', () => {
     expect(await problems()).toEqual([expect.stringContaining('/etc/hosts is a file of the same')]);
   });
 
+  describe('two roles that listen on one port', () => {
+    const listening = (listens: string) => `summary: x\nready: "true"\nlistens: ${listens}\n`;
+
+    test('are refused on one node', async () => {
+      await write('roles/cache/role.yaml', listening('[udp/53, tcp/80]'));
+      await edit('nodes/web1.yaml', 'role: web', 'role: [web, cache]');
+      expect(await problems()).toEqual([
+        'nodes/web1.yaml:3 the roles web and cache both listen on tcp/80 | give web1 one of them, or another port to one where it has a parameter for it',
+      ]);
+    });
+
+    test('fit where the protocol differs, or a parameter gives another port', async () => {
+      const parameters = 'parameters: {properties: {port: {type: integer, default: 80}}}\n';
+      const port = '["tcp/<%= params.cache.port %>", udp/80]';
+      await write('roles/cache/role.yaml', `${listening(port)}${parameters}`);
+      await edit('nodes/web1.yaml', 'role: web', 'role: [web, cache]');
+      expect(await problems()).toEqual([
+        expect.stringContaining('the roles web and cache both listen on tcp/80'),
+      ]);
+      await edit('site.yaml', 'roles:\n', 'roles:\n  cache: {port: 8080}\n');
+      expect(await problems()).toEqual([]);
+    });
+
+    test('a port that is none, as written and as rendered', async () => {
+      await write('roles/cache/role.yaml', listening('[tcp/65536, 80]'));
+      expect(await problems()).toEqual([
+        'roles/cache/role.yaml:3 tcp/65536 is no protocol and port | such as tcp/80',
+        'roles/cache/role.yaml:3 80 is no protocol and port | such as tcp/80',
+      ]);
+      await write('roles/cache/role.yaml', listening('["tcp/80 <%= node.name %>"]'));
+      await edit('nodes/web1.yaml', 'role: web', 'role: cache');
+      expect(await problems()).toEqual([
+        'roles/cache/role.yaml:3 web1 is no protocol and port | such as tcp/80',
+      ]);
+    });
+  });
+
+  test('two roles whose data or secrets have one place, and files that data would hide', async () => {
+    const role = (extra: string) => `summary: x\nready: "true"\n${extra}\n`;
+    const secret = 'secrets: {/etc/x.pem: {certificate: x, hosts: lab.example}}';
+    await write('roles/one/role.yaml', role(`data: {/srv/x: {memory: 8}}\n${secret}`));
+    await write('roles/two/role.yaml', role(`data: {/srv/x: {memory: 9}}\n${secret}`));
+    await write('roles/two/files/srv/x/page', '');
+    await edit('nodes/web1.yaml', 'role: web', 'role: [one, two]');
+    expect(await problems()).toEqual([
+      expect.stringContaining('/srv/x/page: two writes it, and the data of one is mounted over'),
+      expect.stringContaining('/srv/x/page: two writes it, and the data of two is mounted over'),
+      'nodes/web1.yaml:3 the roles one and two both have their data in /srv/x | give web1 one of them',
+      expect.stringContaining('the roles one and two both have a secret in /etc/x.pem'),
+    ]);
+  });
+
   test('a role that removes what another writes, and sysctls that differ', async () => {
     await write(
       'roles/more/role.yaml',
@@ -251,6 +303,20 @@ describe('warnings', () => {
     expect(warnings(fleet.value).map((w) => w.message)).toContain(
       '/srv/mail of both lives in RAM: a reboot loses all mail data',
     );
+  });
+
+  test('a server that listens on none of its services’ ports, where its roles say on which', async () => {
+    const service = 'vip: {boot: 10.77.0.80}, forward: dsr, balancers: [web2], servers: [web1]';
+    await edit('site.yaml', 'roles:', `services: {www: {${service}, port: [80, 8080]}}\nroles:`);
+    await edit('nodes/web2.yaml', 'role: mail', 'role: lb');
+    const said = async () => warnings(await good()).map((w) => `${w.path} ${w.message}`);
+    expect(await said()).toContain(
+      'services.www.port web1 serves www, and none of its roles (web) listens on tcp/8080',
+    );
+    expect((await said()).join('\n')).not.toContain('listens on tcp/80\n');
+    await write('roles/silent/role.yaml', 'summary: x\nready: "true"\n');
+    await edit('nodes/web1.yaml', 'role: web', 'role: silent');
+    expect((await said()).join('\n')).not.toContain('listens on');
   });
 
   test('a mail domain without a node', async () => {
