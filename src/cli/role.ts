@@ -1,7 +1,12 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { AppError } from '../errors.ts';
 import { renderProblems } from '../render-problems.ts';
+import { describeParameters } from '../roles/describe-parameters.ts';
+import { baseRole } from '../roles/fleet.ts';
 import { loadFleet } from '../roles/load-fleet.ts';
 import { loadRoles } from '../roles/load-roles.ts';
+import { renderRolePage } from '../roles/render-role-page.ts';
 import type { Role } from '../roles/role.ts';
 import { suggestion } from '../site/did-you-mean.ts';
 import { sortProblems } from '../site/parse-site.ts';
@@ -47,6 +52,32 @@ export const register: RegisterCommand = (program, globals) => {
       if (globals().json) return say(JSON.stringify([describe(found, site)], null, 2));
       say(renderRole(found, nodesOf(site, found)));
     });
+
+  role
+    .command('pages')
+    .description('write a page of documentation for each role: <dir>/<role>.md')
+    .argument('<dir>')
+    .action(async (dir: string) => {
+      const { roles } = await rolesHere(globals().site);
+      const folder = resolve(dir);
+      await mkdir(folder, { recursive: true });
+      const written = [...roles.values()].map((r) => ({
+        role: r.name,
+        file: join(folder, `${r.name}.md`),
+        text: renderRolePage(r, roles.get(baseRole)),
+      }));
+      for (const { file, text } of written) await writeFile(file, text);
+      if (globals().json) {
+        return say(
+          JSON.stringify(
+            written.map((w) => ({ role: w.role, file: w.file })),
+            null,
+            2,
+          ),
+        );
+      }
+      for (const { file } of written) say(file);
+    });
 };
 
 /** The roles, and the site where its folder holds a valid one: roles can be looked at without. */
@@ -69,15 +100,7 @@ function describe(role: Role, site: Site | undefined) {
   return { ...rest, paths: tree.map((file) => file.path), nodes: nodesOf(site, role) };
 }
 
-interface Schema {
-  readonly type?: string;
-  readonly description?: string;
-  readonly default?: unknown;
-  readonly properties?: Readonly<Record<string, Schema>>;
-}
-
 function renderRole(role: Role, nodes: readonly string[]): string {
-  const params = Object.entries((role.parameters as Schema).properties ?? {});
   const part = (title: string, lines: readonly string[]) =>
     lines.length === 0 ? [] : ['', title, ...lines.map((line) => `  ${line}`)];
   return [
@@ -86,14 +109,17 @@ function renderRole(role: Role, nodes: readonly string[]): string {
     ...part('nodes', nodes),
     ...part(
       'parameters',
-      params.map(([name, schema]) => {
-        const preset = schema.default === undefined ? '' : ` = ${JSON.stringify(schema.default)}`;
-        const type = schema.type ?? '';
-        return `${name}${preset} (${type})${schema.description ? `: ${schema.description}` : ''}`;
-      }),
+      describeParameters(role.parameters).map(
+        ({ name, type, preset, required, bounds, description }) => {
+          const value = preset === '' ? (required ? ', required' : '') : ` = ${preset}`;
+          const limits = bounds === '' ? '' : `, ${bounds}`;
+          return `${name}${value} (${type}${limits})${description ? `: ${description}` : ''}`;
+        },
+      ),
     ),
     ...part('packages', role.packages),
     ...part('units', role.units),
+    ...part('listens on', role.listens ?? ['it does not say']),
     ...part(
       'files',
       role.tree.map((file) => file.path),

@@ -129,13 +129,26 @@ describe('role', () => {
     expect(names).toEqual(expect.arrayContaining(['base', 'hello', 'lb', 'spare', 'web']));
   });
 
+  test('pages writes a page of each role', async () => {
+    await mkdir(join(site, 'roles/hello'), { recursive: true });
+    await writeFile(join(site, 'roles/hello/role.yaml'), 'summary: says hello\nready: "true"\n');
+    const { out } = await run('role', 'pages', join(dir, 'pages'));
+    expect(out).toContain(join(dir, 'pages/hello.md'));
+    const page = await readFile(join(dir, 'pages/hello.md'), 'utf8');
+    expect(page).toMatch(/^# hello\n\nSays hello\.\n/);
+    const rows = JSON.parse((await run('--json', 'role', 'pages', join(dir, 'pages'))).out);
+    expect(rows).toContainEqual({ role: 'mail', file: join(dir, 'pages/mail.md') });
+  });
+
   test('show says what a role takes and brings', async () => {
     const { out } = await run('role', 'show', 'mail');
-    expect(out).toContain('memory = 64 (integer): MiB of RAM');
+    expect(out).toContain('memory = 64 (integer, at least 8): MiB of RAM');
     expect(out).toContain('  /etc/postfix/main.cf');
     expect(out).toContain('nodes\n  web2');
     const [row] = JSON.parse((await run('--json', 'role', 'show', 'mail')).out);
     expect(row).toMatchObject({ name: 'mail', nodes: ['web2'] });
+    expect(out).toContain('domains.<name>.users, required (file of the site): a YAML file');
+    expect(out).toContain('listens on\n  tcp/25\n');
     expect((await run('role', 'show', 'mial')).err).toContain('did you mean mail?');
   });
 });
