@@ -19,13 +19,14 @@ export const images = labFolder(join(state, 'lab')).builds;
 
 /** Runs a scenario on real guests, each a machine with no more than blank disks; logs of one that fails are kept under test-results/. */
 export function labScenario<T>(
-  options: Omit<ScenarioOptions, 'images' | 'keep' | 'report'>,
+  options: Omit<ScenarioOptions, 'images' | 'keep' | 'report'> &
+    Partial<Pick<ScenarioOptions, 'images'>>,
   run: (scenario: Scenario) => Promise<T>,
 ): Promise<T> {
   return withLab(
     {
-      ...options,
       images,
+      ...options,
       keep: resolve(import.meta.dirname, '../../../test-results/lab'),
       report: (line) => process.stderr.write(`lab: ${line}\n`),
     },
