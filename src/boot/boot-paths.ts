@@ -56,3 +56,8 @@ export function reportPath(bootId: string): string {
 export function followPath(bootId: string, set: Digest): string {
   return `/boot/follow/${bootId}/${set}`;
 }
+
+/** Where the node of this boot tells of a volume that it holds, and asks to lead it. */
+export function volumePath(bootId: string, volume: string): string {
+  return `/volume/${bootId}/${volume}`;
+}

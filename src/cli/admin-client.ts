@@ -21,22 +21,39 @@ export async function fetchAdmin(
   throw notRolecall(server ?? socketOf(globals), 200);
 }
 
+/** Posts JSON to the server of the state folder, over its socket; its answer as {@link fetchAdmin} gives it. */
+export async function postAdmin(
+  globals: Pick<GlobalOptions, 'state'>,
+  path: string,
+  body: unknown,
+): Promise<unknown> {
+  const ask = { path, body: JSON.stringify(body) };
+  const answer = await call(undefined, socketOf(globals), ask).catch((error: Error) => {
+    throw notReached(undefined, globals.state, error);
+  });
+  return parseJson(bodyOf(answer, socketOf(globals)).toString());
+}
+
 /** The same for an answer that is no JSON. */
 export async function fetchAdminBytes(
   globals: Pick<GlobalOptions, 'state'>,
   path: string,
   server?: string,
 ): Promise<Buffer> {
-  const { status, body } = await get(server, socketOf(globals), path).catch((error: Error) => {
+  const answer = await call(server, socketOf(globals), { path }).catch((error: Error) => {
     throw notReached(server, globals.state, error);
   });
+  return bodyOf(answer, server ?? socketOf(globals));
+}
+
+function bodyOf({ status, body }: { status: number; body: Buffer }, where: string): Buffer {
   if (status === 200) return body;
   const answer = parseJson(body.toString()) as
     | { error?: { code: string; message: string; hint: string } }
     | undefined;
   const refused = answer?.error;
   if (refused) throw new AppError(refused.code, refused.message, refused.hint);
-  throw notRolecall(server ?? socketOf(globals), status);
+  throw notRolecall(where, status);
 }
 
 function socketOf({ state }: Pick<GlobalOptions, 'state'>): string {
@@ -51,11 +68,13 @@ function notRolecall(where: string, status: number): AppError {
   );
 }
 
-function get(
+function call(
   server: string | undefined,
   socketPath: string,
-  path: string,
+  { path, body }: { readonly path: string; readonly body?: string },
 ): Promise<{ status: number; body: Buffer }> {
+  const method = body === undefined ? 'GET' : 'POST';
+  const type = body === undefined ? {} : { 'content-type': 'application/json' };
   return new Promise((resolve, reject) => {
     const take = (response: IncomingMessage) => {
       const parts: Buffer[] = [];
@@ -67,12 +86,12 @@ function get(
     };
     const request = server
       ? requestOf(server)(new URL(path, server), take)
-      : httpRequest({ socketPath, path, headers: { host: 'localhost' } }, take);
+      : httpRequest({ socketPath, path, method, headers: { host: 'localhost', ...type } }, take);
     request.setTimeout(patience, () =>
       request.destroy(new Error(`no answer within ${patience / 1000} s`)),
     );
     request.on('error', reject);
-    request.end();
+    request.end(body);
   });
 }
 

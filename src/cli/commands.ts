@@ -13,6 +13,7 @@ import { register as probe } from './probe.ts';
 import { register as render } from './render.ts';
 import { register as role } from './role.ts';
 import { register as serve } from './serve.ts';
+import { register as volume } from './volume.ts';
 
 /** Every noun of the command line, in the order in which help lists them. */
 export const commands: readonly RegisterCommand[] = [
@@ -28,6 +29,7 @@ export const commands: readonly RegisterCommand[] = [
   serve,
   probe,
   node,
+  volume,
   lab,
   bench,
 ];

@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
 import express, { type Express, type Request, type RequestHandler, type Response } from 'express';
+import { z } from 'zod';
+import { AppError } from '../errors.ts';
 import { parseMac } from '../net/mac.ts';
 import type { BootRecord } from '../state/boots.ts';
 import { type NodeDetail, toNodeStatus } from '../state/node-status.ts';
@@ -11,14 +13,31 @@ import { isHostAllowed } from './host-header.ts';
 import { renderLastBoot } from './last-boot.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { answerErrors } from './plain-answers.ts';
+import { describeIssues } from './report-body.ts';
+import type { CreateRequest } from './volume-status.ts';
 
 export interface AdminOptions {
   /** Names besides `localhost` and IP addresses by which browsers may call this server. */
   readonly names?: readonly string[];
   readonly metrics?: Metrics;
+  /**
+   * What `volume create` asks for; only on the socket of the state folder, as a page in a browser can make
+   * that browser post to an address.
+   */
+  readonly createVolume?: (volume: string, request: CreateRequest) => { readonly order: string };
 }
 
-/** The app of the admin listener: console, API, metrics. It only reads. */
+/** Where the socket takes {@link AdminOptions.createVolume}. */
+export function createVolumePath(volume: string): string {
+  return `/api/v1/volumes/${volume}/create`;
+}
+
+const createRequest = z.object({
+  force: z.boolean(),
+  disks: z.record(z.string(), z.string()),
+});
+
+/** The app of the admin listener: console, API, metrics. It only reads, but for what its options let it do. */
 export function createAdminApp(service: AdminService, options: AdminOptions = {}): Express {
   const metrics = options.metrics ?? createMetrics(service);
   const console = openConsole();
@@ -68,6 +87,7 @@ export function createAdminApp(service: AdminService, options: AdminOptions = {}
       if (query.ok) response.json(service.events(query.value));
       else refuse(response, 400, 'bad-parameter', query.message, query.hint);
     },
+    volumes: (_request, response) => void response.json(service.volumes()),
     stream: (_request, response) => streamChanges(service, response),
     health(_request, response) {
       const { version, site, generation, startedAt } = service.facts();
@@ -89,6 +109,21 @@ export function createAdminApp(service: AdminService, options: AdminOptions = {}
   };
   for (const [name, route] of Object.entries(adminRoutes)) {
     app.get(route.path.replace(/\{(\w+)\}/g, ':$1'), handlers[name as AdminRouteName]);
+  }
+  const { createVolume } = options;
+  if (createVolume) {
+    app.post(createVolumePath(':name'), express.json({ limit: '16kb' }), (request, response) => {
+      const asked = createRequest.safeParse(request.body);
+      if (!asked.success) {
+        return refuse(response, 400, 'bad-request', describeIssues(asked.error), '{force, disks}');
+      }
+      try {
+        response.json(createVolume(String(request.params.name), asked.data));
+      } catch (error) {
+        if (!(error instanceof AppError)) throw error;
+        refuse(response, 409, error.code, error.message, error.hint ?? '');
+      }
+    });
   }
   app.use((_request, response) =>
     refuse(response, 404, 'not-found', 'nothing is here', 'GET /openapi.json lists what is'),

@@ -7,6 +7,7 @@ import {
   loggedEventSchema,
   nodeDetailSchema,
   nodeStatusSchema,
+  volumeStatusSchema,
 } from './api-schemas.ts';
 
 /** One thing that the admin listener answers. All are GET: nothing here changes anything. */
@@ -89,6 +90,12 @@ export const adminRoutes = {
     summary:
       'Server-sent events: `event` with an event as JSON, `site` when the site on disk changed',
     type: 'text/event-stream',
+  },
+  volumes: {
+    path: '/api/v1/volumes',
+    summary: 'Every volume: who leads it, and both copies',
+    type: 'application/json',
+    schema: z.array(volumeStatusSchema),
   },
   health: {
     path: '/api/v1/health',

@@ -6,6 +6,7 @@ import type { BootRecord } from '../state/boots.ts';
 import type { Event } from '../state/event.ts';
 import type { EventQuery, LoggedEvent } from '../state/events.ts';
 import type { NodeDetail } from '../state/node-status.ts';
+import type { VolumeStatus } from './volume-status.ts';
 
 /** Why the site on disk is not the one that is served. */
 export interface SiteProblem {
@@ -51,6 +52,7 @@ export interface AdminService {
   lastBoot(machine: MacAddress): LastBoot;
   /** The same as a capture file, of packets at or after `since` (milliseconds since the epoch). */
   capture(machine: MacAddress, since: number): Uint8Array;
+  volumes(): readonly VolumeStatus[];
   /** undefined while the site on disk is the one that is served. */
   siteProblem(): SiteProblem | undefined;
   /** Calls with each change as it happens; gives back what ends that. */

@@ -124,6 +124,64 @@ export const lastBootSchema = z.strictObject({
 /** A machine's last boot as the API tells it. */
 export type LastBootAnswer = z.infer<typeof lastBootSchema>;
 
+const word = z.string().describe("DRBD's own word; empty where the resource is not up");
+
+const volumeReportSchema = z.strictObject({
+  at: z.number().describe("the node's uptime in seconds before it looked"),
+  role: word,
+  peerRole: word,
+  connection: word,
+  disk: word,
+  peerDisk: word,
+  done: z.number().describe('per cent of a resynchronisation that is done; 100 where none runs'),
+  suspended: z.boolean().describe('whether writes wait until the peer is back or fenced'),
+  serving: z.boolean().describe('whether clients are served here'),
+  fence: z.boolean(),
+  release: z.boolean(),
+  survey: z
+    .strictObject({
+      state: z.enum(['absent', 'blank', 'signed', 'used', 'unreadable']),
+      bytes: z.number().int(),
+      model: z.string(),
+      found: z.string().describe('why it is not blank; empty where it is'),
+    })
+    .optional()
+    .describe('what its disk held when the resource was not up'),
+  order: z
+    .strictObject({
+      id: z.string(),
+      step: z.string(),
+      state: z.enum(['running', 'done', 'failed']),
+      why: z.string(),
+    })
+    .optional(),
+  problem: z.string().describe('what the node could not do; empty where nothing'),
+});
+
+export const volumeStatusSchema = z.strictObject({
+  name: z.string(),
+  leader: z.string().describe('the node that holds the lease; empty where none does'),
+  device: z.string(),
+  at: z.string().describe('where clients mount it'),
+  vip: z.array(z.string()),
+  nodes: z.array(
+    z.strictObject({
+      name: z.string(),
+      heard: z.string().describe('when it reported last; empty where never'),
+      outdated: z.boolean().describe('whether its copy is known to be older than the other'),
+      report: volumeReportSchema.optional().describe('absent where the last one is too old'),
+    }),
+  ),
+  order: z
+    .strictObject({
+      id: z.string(),
+      state: z.enum(['running', 'done', 'failed']),
+      why: z.string(),
+    })
+    .optional()
+    .describe('the last `volume create`'),
+});
+
 export const healthSchema = z.strictObject({
   status: z
     .enum(['ok', 'degraded'])

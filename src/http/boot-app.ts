@@ -10,6 +10,7 @@ import {
   reportPath,
   scriptPath,
   secretsPath,
+  volumePath,
 } from '../boot/boot-paths.ts';
 import { type Digest, parseDigest } from '../digest.ts';
 import { parseMac } from '../net/mac.ts';
@@ -20,6 +21,7 @@ import { answerErrors, plain } from './plain-answers.ts';
 import { parseReport } from './report-body.ts';
 import { sendFile } from './send-file.ts';
 import { showExchanges } from './show-exchanges.ts';
+import { parseVolumeReport } from './volume-body.ts';
 
 const loaderUrl = (file: string) => `/${loaderPath(file)}`;
 
@@ -52,6 +54,21 @@ export function createBootApp(service: BootService, options: BootOptions = {}): 
   });
 
   if (metrics) app.use(metrics.countRequests('boot'));
+  // Before what shows packets: once a second for each volume, it is no part of a boot.
+  app.post(
+    volumePath(':bootId', ':volume'),
+    express.json({ limit: '16kb', type: () => true }),
+    (request, response) => {
+      const parsed = parseVolumeReport(request.body);
+      if (!parsed.ok) return plain(response, 400, parsed.why);
+      const { bootId, volume } = request.params;
+      const answer = service.volume(String(bootId), String(volume), parsed.report);
+      if (answer === undefined) return plain(response, 404, 'this boot holds no such volume');
+      response.setHeader('Cache-Control', 'no-store');
+      plain(response, 200, answer);
+    },
+  );
+
   if (onPacket) app.use(showExchanges(onPacket));
 
   app.get(loaderUrl(autoexecName), (request, response) => {
@@ -159,6 +176,9 @@ export function createBootApp(service: BootService, options: BootOptions = {}): 
   app.all(files, (_request, response) => plain(response, 405, 'only GET', 'GET, HEAD'));
   app.all(secretsPath(':bootId'), (_request, response) => plain(response, 405, 'only GET', 'GET'));
   app.all(reportPath(':bootId'), (_request, response) => plain(response, 405, 'only POST', 'POST'));
+  app.all(volumePath(':bootId', ':volume'), (_request, response) =>
+    plain(response, 405, 'only POST', 'POST'),
+  );
   app.use((_request, response) => plain(response, 404, 'nothing is here'));
   app.use(answerErrors);
   return app;

@@ -1,6 +1,7 @@
 import type { Digest } from '../digest.ts';
 import type { MacAddress } from '../net/mac.ts';
 import type { Hardware, ReportedStage, VrrpState } from '../state/event.ts';
+import type { VolumeReport } from '../volumes/volume-report.ts';
 
 /** A file to send. */
 export interface ServedFile {
@@ -103,6 +104,11 @@ export interface BootService {
   report(bootId: string, report: Report, from: string): Promise<ReportAnswer | undefined>;
   /** What the node of this boot does to follow to the set, as its agent reads it; undefined where it was not told to. */
   follow(bootId: string, set: Digest): Promise<string | undefined>;
+  /**
+   * Takes what a node says of a volume and answers in lines of `key=value`; undefined where no such boot is
+   * kept, or its node does not hold the volume. A lease that it grants is on disk when this returns.
+   */
+  volume(bootId: string, volume: string, report: VolumeReport): string | undefined;
   /** Told of each file that went out. */
   sent?(sent: Sent): void;
 }

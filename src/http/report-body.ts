@@ -3,7 +3,7 @@ import { parseDigest } from '../digest.ts';
 import type { Report } from './boot-service.ts';
 
 /** What a node says ends on an operator's terminal, where control characters would be obeyed. */
-const text = (max: number) =>
+export const saidText = (max: number) =>
   z
     .string()
     .max(max)
@@ -19,14 +19,14 @@ const set = z.string().transform((said, context) => {
 });
 
 const hardware = z.object({
-  cpu: text(256),
+  cpu: saidText(256),
   cpus: count,
   memory: count,
-  disks: z.array(z.object({ name: text(64), bytes: count, model: text(256) })).max(256),
-  nics: z.array(z.object({ name: text(64), mac: text(64), driver: text(64) })).max(256),
-  serial: text(256),
-  uuid: text(64),
-  product: text(256),
+  disks: z.array(z.object({ name: saidText(64), bytes: count, model: saidText(256) })).max(256),
+  nics: z.array(z.object({ name: saidText(64), mac: saidText(64), driver: saidText(64) })).max(256),
+  serial: saidText(256),
+  uuid: saidText(64),
+  product: saidText(256),
   firmware: z.enum(['bios', 'uefi']),
 });
 
@@ -34,17 +34,17 @@ const report = z.discriminatedUnion('stage', [
   z.object({
     stage: z.enum(['kernel', 'root', 'overlay', 'ready', 'failed', 'alive']),
     uptime,
-    reason: text(4096).default(''),
+    reason: saidText(4096).default(''),
     set: set.exactOptional(),
     vrrp: z.enum(['master', 'backup', 'fault']).exactOptional(),
   }),
   z.object({
     stage: z.enum(['followed', 'follow-failed']),
     uptime,
-    reason: text(4096).default(''),
+    reason: saidText(4096).default(''),
     set,
   }),
-  z.object({ stage: z.literal('warning'), uptime, reason: text(4096) }),
+  z.object({ stage: z.literal('warning'), uptime, reason: saidText(4096) }),
   z.object({ stage: z.literal('hardware'), uptime, hardware }),
 ]);
 
@@ -57,9 +57,13 @@ export function parseReport(
 ): { readonly ok: true; readonly report: Report } | { readonly ok: false; readonly why: string } {
   const parsed = report.safeParse(body);
   if (parsed.success) return { ok: true, report: parsed.data };
-  const why = parsed.error.issues
+  return { ok: false, why: describeIssues(parsed.error) };
+}
+
+/** What is wrong with a body, in one line. */
+export function describeIssues({ issues }: z.ZodError): string {
+  return issues
     .slice(0, mostIssues)
     .map((issue) => `${issue.path.join('.') || 'body'}: ${issue.message}`)
     .join('; ');
-  return { ok: false, why };
 }

@@ -10,6 +10,7 @@ import type { ImageFacts } from './image-facts.ts';
 import { checkProgramFiles, checkProgramProblems } from './render-check-programs.ts';
 import { renderContents } from './render-contents.ts';
 import { renderOverlay } from './render-overlay.ts';
+import { volumeOfFolder } from './render-volumes.ts';
 import type { Role } from './role.ts';
 import { checkParams, mergeParams, type ParamFault, type Params } from './role-params.ts';
 
@@ -175,18 +176,20 @@ function strayParams(node: SiteNode, roles: Roles): readonly Problem[] {
     });
 }
 
-/** Every folder of data: no role serves or mounts volumes yet, so a volume of the site keeps nothing. */
+/** Every folder of data that no volume holds. */
 function dataInRam({ site, roles }: Fleet): readonly Problem[] {
   return [...site.nodes.values()].flatMap((node) =>
     rolesHere(node, roles).flatMap((role) =>
-      Object.keys(role.data).map((folder) =>
-        problem(
-          node.file,
-          'role',
-          `${folder} of ${node.name} lives in RAM: a reboot loses all ${role.name} data`,
-          'copy what must outlive a reboot to another machine; volumes are not mounted yet',
+      Object.keys(role.data)
+        .filter((folder) => !volumeOfFolder(site, node, folder))
+        .map((folder) =>
+          problem(
+            node.file,
+            'role',
+            `${folder} of ${node.name} lives in RAM: a reboot loses all ${role.name} data`,
+            `name a volume for it in site.yaml: volumes: {${role.name}: {…, clients: {role: ${role.name}}, at: ${folder}}}`,
+          ),
         ),
-      ),
     ),
   );
 }

@@ -13,14 +13,18 @@ export interface RamFolder {
 }
 
 /**
- * `/etc/fstab` (fstab(5)) with a tmpfs for each folder; systemd mounts them before any service starts.
+ * `/etc/fstab` (fstab(5)) with a tmpfs for each folder, which systemd mounts before any service starts, and
+ * the node's other mounts.
  * In fstab rather than in mount units, as those of paths with a dash have a backslash in their names.
  */
-export function renderFstab(folders: readonly RamFolder[]): readonly OverlayFile[] {
-  if (folders.length === 0) return [];
+export function renderFstab(
+  folders: readonly RamFolder[],
+  mounts: readonly string[],
+): readonly OverlayFile[] {
   const lines = folders.map(({ path, memory, mode, uid, gid }) => {
     const options = `mode=${mode},uid=${uid},gid=${gid},size=${memory}M,nosuid,nodev,noexec`;
     return `tmpfs ${path} tmpfs ${options} 0 0\n`;
   });
-  return [rootFile('/etc/fstab', lines.join(''))];
+  lines.push(...mounts.map((mount) => `${mount}\n`));
+  return lines.length === 0 ? [] : [rootFile('/etc/fstab', lines.join(''))];
 }

@@ -18,6 +18,7 @@ import {
 import { renderFstab } from './render-fstab.ts';
 import { renderLinks } from './render-links.ts';
 import { renderServiceLinks } from './render-service-links.ts';
+import { clientMounts, renderHeldVolumes, volumeOfFolder } from './render-volumes.ts';
 import type { Role } from './role.ts';
 import type { SharedSecret } from './shared-secret.ts';
 import { parseUnitInstall } from './unit-file.ts';
@@ -69,8 +70,9 @@ export function renderOverlay({ fleet, node, facts }: RenderInput): RenderedOver
     ...renderReady(contents),
     ...renderModules(roles),
     ...roles.flatMap(renderSysctls),
+    ...renderHeldVolumes(fleet.site, node),
     ...renderRemove(roles),
-    ...renderDataFolders(contents, facts, problems),
+    ...renderDataFolders(fleet, node, contents, facts, problems),
     ...renderEnabled(node, roles, own, facts, problems),
   ];
   const files = joinFiles(own, made, node, problems);
@@ -206,6 +208,8 @@ function renderRemove(roles: readonly Role[]): readonly OverlayFile[] {
 }
 
 function renderDataFolders(
+  { site }: Fleet,
+  node: SiteNode,
   { roles, memory }: RenderedContents,
   facts: ImageFacts,
   problems: Problem[],
@@ -218,7 +222,8 @@ function renderDataFolders(
       ...ownerOf(folder, role, `data.${path}`, facts, problems),
     })),
   );
-  return renderFstab(folders);
+  const inRam = folders.filter(({ path }) => !volumeOfFolder(site, node, path));
+  return renderFstab(inRam, clientMounts(site, node));
 }
 
 const unitPath = /^\/(?:usr\/lib|etc)\/systemd\/system\/([^/]+\.[a-z]+)$/;

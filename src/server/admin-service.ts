@@ -9,6 +9,7 @@ import type { State } from '../state/state.ts';
 import type { Follower } from './follow-sets.ts';
 import type { Journal } from './journal.ts';
 import type { SiteInForce } from './site-in-force.ts';
+import type { VolumeService } from './volume-service.ts';
 
 export interface AdminServiceParts {
   readonly state: State;
@@ -17,6 +18,7 @@ export interface AdminServiceParts {
   readonly site: SiteInForce;
   readonly trace: BootTrace;
   readonly follower: Follower;
+  readonly volumes: VolumeService;
 }
 
 /** What console, API and metrics show. */
@@ -74,6 +76,7 @@ export function createAdminService(parts: AdminServiceParts): AdminService {
       const packets = trace.of(machine)?.packets ?? [];
       return packPcap(packets.filter((packet) => packet.at >= since));
     },
+    volumes: parts.volumes.list,
     siteProblem: site.problem,
     subscribe(listener) {
       const ends = [

@@ -30,6 +30,7 @@ import type { Follower } from './follow-sets.ts';
 import type { Generation } from './generation.ts';
 import { describeRival, identifyByMemory } from './identify-clients.ts';
 import type { Journal } from './journal.ts';
+import type { VolumeService } from './volume-service.ts';
 
 export interface BootServiceParts {
   readonly stateDir: string;
@@ -44,6 +45,7 @@ export interface BootServiceParts {
   /** Told of each loader that went out over HTTP. */
   readonly loaderSent: (sent: Sent) => void;
   readonly now: () => number;
+  readonly volumes: Pick<VolumeService, 'report'>;
 }
 
 /** What the boot listener serves: scripts, blobs, overlays, secrets, and the answers to reports. */
@@ -187,6 +189,7 @@ export function createBootService(parts: BootServiceParts): BootService {
       const record = state.boots.get(bootId);
       return record && follower.steps(record, set);
     },
+    volume: parts.volumes.report,
     sent(sent) {
       const { what, name, bytes, from } = sent;
       // The last boot at this address may be another machine's, or one that runs and will not boot now.

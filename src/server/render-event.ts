@@ -46,6 +46,8 @@ function describe(event: Event): string {
       return `warning: ${event.reason}`;
     case 'refused':
       return `refused: ${event.reason}`;
+    case 'volume':
+      return `volume ${event.volume}: ${event.reason}`;
     case 'role-changed':
       return `role file says ${event.to.join(', ')} (was ${event.from.join(', ')}); reboot it to become that`;
   }

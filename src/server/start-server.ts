@@ -39,6 +39,7 @@ import {
 } from './start-checks.ts';
 import { startPruning } from './start-pruning.ts';
 import { createLoaders } from './tftp-content.ts';
+import { createVolumeService } from './volume-service.ts';
 import { startBootWatch } from './watch-boots.ts';
 
 export interface ServerOptions {
@@ -115,8 +116,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     if (!reading.ok) await site.accept(reading);
     const { generation } = site;
     const follower = createFollower({ state, journal, generation, now: Date.now });
+    const volumes = createVolumeService({
+      ...{ state, generation, journal, clock: () => performance.now(), now: Date.now },
+    });
     const adminService = createAdminService({
-      ...{ state, journal, site, follower, version: options.version, trace: bootWatch.trace },
+      ...{ state, journal, site, follower, volumes, version: options.version },
+      trace: bootWatch.trace,
     });
     const metrics = createMetrics(adminService);
     const lookAtNodes = () => follower.look().catch((error) => log(`site: ${error}`));
@@ -125,7 +130,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const httpPort = options.ports?.http ?? 80;
     const urlOf = (address: Ipv4) => `http://${address}${httpPort === 80 ? '' : `:${httpPort}`}`;
     const boot = createBootService({
-      ...{ stateDir, state, images, journal, follower, generation, now: Date.now },
+      ...{ stateDir, state, images, journal, follower, generation, volumes, now: Date.now },
       machineAt: loaders.machineAt,
       loaderSent: loaders.noteHttp,
     });
@@ -165,7 +170,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 
     const admin = createAdminApp(adminService, { metrics });
     const socketPath = join(stateDir, 'admin.sock');
-    const socket = await startHttp(admin, { socketPath });
+    const ownApp = createAdminApp(adminService, { metrics, createVolume: volumes.create });
+    const socket = await startHttp(ownApp, { socketPath });
     stops.push(() => socket.stop());
     const console = options.admin && (await startHttp(admin, options.admin));
     stops.push(() => console?.stop());

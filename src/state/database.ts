@@ -57,6 +57,15 @@ const migrations: readonly string[] = [
    ) STRICT, WITHOUT ROWID;`,
   `ALTER TABLE boots ADD COLUMN runs TEXT REFERENCES boot_sets (digest);
    ALTER TABLE boots ADD COLUMN offered TEXT REFERENCES boot_sets (digest);`,
+  `CREATE TABLE volume_leases (
+     volume TEXT PRIMARY KEY,
+     holder_node TEXT,
+     holder_boot TEXT,
+     outdated_node TEXT,
+     outdated_boot TEXT,
+     outdated_at REAL,
+     released_by TEXT
+   ) STRICT, WITHOUT ROWID;`,
 ];
 
 // SQLite result codes, https://sqlite.org/rescode.html

@@ -143,6 +143,12 @@ export type EventBody =
     }
   | { readonly kind: 'refused'; readonly reason: string }
   | {
+      /** Who leads a volume changed, or a node went on without the other. */
+      readonly kind: 'volume';
+      readonly volume: string;
+      readonly reason: string;
+    }
+  | {
       readonly kind: 'role-changed';
       readonly from: readonly string[];
       readonly to: readonly string[];

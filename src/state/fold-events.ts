@@ -118,6 +118,7 @@ export function foldMachine(
       return change(heard(before, event), { refusedSet: { bootSet, reason } });
     }
     case 'follow-sent':
+    case 'volume':
     case 'role-changed':
       return before;
   }

@@ -9,6 +9,7 @@ import { type KnownMachines, openKnownMachines } from './known-machines.ts';
 import { openLeaseStore } from './lease-store.ts';
 import type { LeaseStore } from './leases.ts';
 import { type OverlayStore, openOverlayStore } from './overlays.ts';
+import { openVolumeLeases, type VolumeLeases } from './volume-leases.ts';
 
 /** What the server remembers. Only one process has it open. */
 export interface State {
@@ -17,6 +18,7 @@ export interface State {
   readonly known: KnownMachines;
   readonly boots: BootStore;
   readonly overlays: OverlayStore;
+  readonly volumeLeases: VolumeLeases;
   /**
    * Forgets what is too old and no boot needs; `now` in milliseconds since the epoch. `keep` names
    * overlays that no boot has named yet, those of the generation in use.
@@ -58,6 +60,7 @@ export function openState(stateDir: string, options: StateOptions = {}): State {
     known,
     boots,
     overlays,
+    volumeLeases: openVolumeLeases(database, performance.now()),
     prune(now, keep = new Set()) {
       events.prune(now);
       boots.prune(now);

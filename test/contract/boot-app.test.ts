@@ -12,12 +12,14 @@ import {
   reportPath,
   scriptPath,
   secretsPath,
+  volumePath,
 } from '../../src/boot/boot-paths.ts';
 import { digestOf } from '../../src/digest.ts';
 import { createBootApp } from '../../src/http/boot-app.ts';
 import type { Report, ScriptQuery, SecretsAnswer, Sent } from '../../src/http/boot-service.ts';
 import { createMetrics } from '../../src/http/metrics.ts';
 import { type HttpServer, startHttp } from '../../src/http/start-http.ts';
+import type { VolumeReport } from '../../src/volumes/volume-report.ts';
 import { sampleService } from '../unit/http/sample-nodes.ts';
 import { makeFolder } from '../unit/state/temporary-folder.ts';
 import { call } from './http-call.ts';
@@ -31,11 +33,18 @@ const cut = digestOf('cut');
 const bootId = 'b'.repeat(32);
 const token = 'c'.repeat(64);
 
-const asked: { queries: ScriptQuery[]; reports: Report[]; tokens: string[]; sent: Sent[] } = {
+const asked: {
+  queries: ScriptQuery[];
+  reports: Report[];
+  tokens: string[];
+  sent: Sent[];
+  volumes: VolumeReport[];
+} = {
   queries: [],
   reports: [],
   tokens: [],
   sent: [],
+  volumes: [],
 };
 let secrets: SecretsAnswer = { kind: 'unknown' };
 const metrics = createMetrics(sampleService().service);
@@ -75,6 +84,10 @@ beforeAll(async () => {
       },
       follow: async (id, set) =>
         id === bootId && set === digest ? 'write /etc/motd\n' : undefined,
+      volume: (id, volume, report) => {
+        asked.volumes.push(report);
+        return id === bootId && volume === 'www' ? 'lease=yes' : undefined;
+      },
       sent: (sent) => asked.sent.push(sent),
     },
     { metrics },
@@ -464,11 +477,47 @@ describe('reports', () => {
   });
 });
 
+describe('what nodes say of volumes', () => {
+  const said = {
+    ...{ at: 31.5, role: 'Secondary', peerRole: 'Primary', connection: 'Connected' },
+    ...{ disk: 'UpToDate', peerDisk: 'UpToDate', done: 100, suspended: false, serving: false },
+    ...{ fence: false, release: false, problem: '' },
+  };
+  const post = (body: unknown, path = volumePath(bootId, 'www')) =>
+    call(server.port, path, { method: 'POST', body: JSON.stringify(body) });
+
+  test('is answered in lines that sh reads', async () => {
+    const survey = { state: 'blank', bytes: 268435456, model: 'www', found: '' };
+    const order = { id: 'a1', step: 'metadata', state: 'done', why: '' };
+    const answer = await post({ ...said, survey, order });
+    expect(answer.status).toBe(200);
+    expect(answer.body.toString()).toBe('lease=yes\n');
+    expect(asked.volumes).toEqual([{ ...said, survey, order }]);
+  });
+
+  test('of a boot or volume that is not there is 404', async () => {
+    expect((await post(said, volumePath('x', 'www'))).status).toBe(404);
+    expect((await post(said, volumePath(bootId, 'mail'))).status).toBe(404);
+  });
+
+  test.each([
+    [{ ...said, at: -1 }],
+    [{ ...said, done: 101 }],
+    [{ ...said, fence: 'yes' }],
+    [{ ...said, disk: 'x'.repeat(50) }],
+    [{ ...said, survey: { state: 'empty', bytes: 1, model: '', found: '' } }],
+  ])('of another shape is refused: %j', async (body) => {
+    expect((await post(body)).status).toBe(400);
+    expect(asked.volumes).toEqual([]);
+  });
+});
+
 test.each([
   [imagePath(digest), 'POST', 'GET, HEAD'],
   [scriptPath, 'PUT', 'GET, HEAD'],
   [secretsPath(bootId), 'POST', 'GET'],
   [reportPath(bootId), 'GET', 'POST'],
+  [volumePath(bootId, 'www'), 'GET', 'POST'],
 ])('%s refuses %s and says what it takes', async (path, method, allow) => {
   const answer = await call(server.port, path, { method });
   expect(answer.status).toBe(405);

@@ -33,6 +33,7 @@ beforeAll(async () => {
       secrets: async () => ({ kind: 'unknown' }),
       report: async () => ({ action: 'none' }),
       follow: async () => undefined,
+      volume: () => 'lease=no',
     },
     { onPacket: (packet) => shown.push(packet) },
   );

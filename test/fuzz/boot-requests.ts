@@ -1,5 +1,5 @@
 import { createConnection } from 'node:net';
-import { reportPath, scriptPath } from '../../src/boot/boot-paths.ts';
+import { reportPath, scriptPath, volumePath } from '../../src/boot/boot-paths.ts';
 import { createBootApp } from '../../src/http/boot-app.ts';
 import type { ScriptQuery } from '../../src/http/boot-service.ts';
 import { startHttp } from '../../src/http/start-http.ts';
@@ -11,12 +11,17 @@ const bootId = 'b'.repeat(32);
 const report = JSON.stringify({ stage: 'kernel', uptime: 1.5 });
 const head = 'Host: 10.77.0.1\r\nUser-Agent: iPXE/1.21.1\r\nConnection: close\r\n';
 const post = `Content-Type: application/x-www-form-urlencoded\r\nContent-Length: ${report.length}\r\n`;
+const volume = JSON.stringify({
+  ...{ at: 1.5, role: '', peerRole: '', connection: '', disk: '', peerDisk: '', done: 100 },
+  ...{ suspended: false, serving: false, fence: false, release: false, problem: '' },
+});
 const mac = '52:54:00:00:00:21';
 const seeds = [
   `GET ${scriptPath}?mac=${mac}&uuid=11111111-2222-3333-4444-555555555555&serial=ABC%20123 HTTP/1.1\r\n${head}\r\n`,
   `GET ${scriptPath}?mac=${mac}&uuid=&serial= HTTP/1.1\r\n${head}\r\n`,
   `HEAD ${scriptPath}?mac=${mac} HTTP/1.1\r\n${head}\r\n`,
   `POST ${reportPath(bootId)} HTTP/1.1\r\n${head}${post}\r\n${report}`,
+  `POST ${volumePath(bootId, 'www')} HTTP/1.1\r\n${head}Content-Length: ${volume.length}\r\n\r\n${volume}`,
   `GET /images/${'a'.repeat(64)} HTTP/1.1\r\n${head}Range: bytes=0-99\r\n\r\n`,
 ].map((text) => Buffer.from(text));
 const words = [
@@ -65,6 +70,7 @@ export async function fuzzBootRequests(
     secrets: async () => ({ kind: 'unknown' }),
     report: async (id) => (id === bootId ? { action: 'none' } : undefined),
     follow: async () => undefined,
+    volume: (id) => (id === bootId ? 'lease=no' : undefined),
     sent: () => {},
   });
   const server = await startHttp(app, { host: '127.0.0.1', port: 0 });

@@ -10,6 +10,7 @@ const rooms = [
   'net',
   'system',
   'site',
+  'volumes',
   'roles',
   'boot',
   'state',

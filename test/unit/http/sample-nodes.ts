@@ -1,5 +1,6 @@
 import { digestOf } from '../../../src/digest.ts';
 import type { AdminService, Change, SiteProblem } from '../../../src/http/admin-service.ts';
+import type { VolumeStatus } from '../../../src/http/volume-status.ts';
 import { diagnoseBoot } from '../../../src/pxe/diagnose-boot.ts';
 import { packPcap } from '../../../src/pxe/pcap.ts';
 import type { Hardware } from '../../../src/state/event.ts';
@@ -73,6 +74,37 @@ export function sampleSpare(number: number): NodeDetail {
   });
 }
 
+const copy = {
+  ...{ at: 90.25, role: 'Primary', peerRole: 'Secondary', connection: 'SyncSource' },
+  ...{ disk: 'UpToDate', peerDisk: 'Inconsistent', done: 42.5, suspended: false, serving: true },
+  ...{ fence: false, release: false, problem: '' },
+};
+
+/** A volume whose second node has just come back. */
+export const sampleVolumes: readonly VolumeStatus[] = [
+  {
+    name: 'www',
+    leader: 'nfs1',
+    device: '/dev/disk/by-id/virtio-www',
+    at: '/srv/www',
+    vip: ['10.77.0.110'],
+    nodes: [
+      { name: 'nfs1', heard: new Date(sampleNow).toISOString(), outdated: false, report: copy },
+      {
+        name: 'nfs2',
+        heard: new Date(sampleNow).toISOString(),
+        outdated: true,
+        report: {
+          ...copy,
+          ...{ role: 'Secondary', peerRole: 'Primary', connection: 'SyncTarget' },
+          ...{ disk: 'Inconsistent', peerDisk: 'UpToDate', serving: false },
+        },
+      },
+    ],
+    order: { id: '0123456789abcdef', state: 'done', why: '' },
+  },
+];
+
 /** An admin service over values that a test may change; `change` tells whoever listens. */
 export function sampleService(nodes: readonly NodeDetail[] = []) {
   const listeners = new Set<(change: Change) => void>();
@@ -95,6 +127,7 @@ export function sampleService(nodes: readonly NodeDetail[] = []) {
       return { machine, at: sampleNow + 60_000, packets, dropped: 0, diagnosis };
     },
     capture: () => packPcap([]),
+    volumes: () => sampleVolumes,
     siteProblem: () => held.problem,
     subscribe(listener) {
       listeners.add(listener);

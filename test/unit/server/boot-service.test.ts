@@ -50,6 +50,7 @@ async function serve() {
     images: openImageStore(stateDir),
     generation: () => generation,
     loaderSent: () => {},
+    volumes: { report: () => undefined },
     machineAt: (address) => (address === '10.77.0.200' ? mac : undefined),
   });
   return {

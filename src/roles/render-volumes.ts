@@ -1,0 +1,128 @@
+import type { Ipv4 } from '../net/ipv4.ts';
+import { type Site, type SiteNode, selectNodes, type Volume } from '../site/site.ts';
+import { fileSystemId, replicationPort, volumeNumbers } from '../volumes/volume-numbers.ts';
+import { type OverlayFile, rootFile, rootLink } from './overlay-file.ts';
+
+/** A line of fstab(5), without its end. */
+export type FstabLine = string;
+
+/** Where a node that leads a volume mounts and exports it. */
+export function exportPath(volume: Pick<Volume, 'name'>): string {
+  return `/srv/volumes/${volume.name}`;
+}
+
+/**
+ * What a node needs for the volumes that it holds a copy of: DRBD's resource (drbd.conf(5)), what the
+ * programs of the role storage know of it, and the link that starts them.
+ */
+export function renderHeldVolumes(site: Site, node: SiteNode): readonly OverlayFile[] {
+  const numbers = volumeNumbers(site.volumes.keys());
+  return [...site.volumes.values()]
+    .filter((volume) => volume.nodes.includes(node.name))
+    .flatMap((volume) => {
+      const number = numbers.get(volume.name) ?? 0;
+      return [
+        rootFile(`/etc/drbd.d/${volume.name}.res`, renderResource(site, volume, number)),
+        rootFile(
+          `/etc/rolecall/volumes/${volume.name}.conf`,
+          renderConf(site, node, volume, number),
+        ),
+        rootLink(
+          `/etc/systemd/system/multi-user.target.wants/rolecall-volume@${volume.name}.service`,
+          '/usr/lib/systemd/system/rolecall-volume@.service',
+        ),
+      ];
+    });
+}
+
+/**
+ * The lines of fstab(5) by which a node mounts the volumes that it is a client of. A mount waits for as long
+ * as the volume does, and holds up nothing but what needs it (systemd.mount(5)); once mounted, writes wait
+ * through a fail-over (nfs(5), hard). A request without an answer closes its connection, which is what
+ * finds the other node: so the first wait is short.
+ */
+export function clientMounts(site: Site, node: SiteNode): readonly FstabLine[] {
+  return clientVolumes(site, node).map((volume) => {
+    const options = [
+      'vers=4.2,proto=tcp,hard,timeo=20,retrans=3,noatime',
+      // Minutes for which mount.nfs tries again.
+      'retry=100000',
+      '_netdev,nofail,x-systemd.mount-timeout=infinity',
+    ];
+    return `${serverFor(node, volume)}:${exportPath(volume)} ${volume.at} nfs ${options.join(',')} 0 0`;
+  });
+}
+
+/** Volumes that a node mounts. */
+export function clientVolumes(site: Site, node: SiteNode): readonly Volume[] {
+  return [...site.volumes.values()].filter((volume) =>
+    selectNodes(site, volume.clients).includes(node.name),
+  );
+}
+
+/** The volume that holds this folder of the node; undefined where none does. */
+export function volumeOfFolder(site: Site, node: SiteNode, folder: string): Volume | undefined {
+  return clientVolumes(site, node).find(({ at }) => folder === at || folder.startsWith(`${at}/`));
+}
+
+/** The VIP on a network of the node's own, or else one that its gateway leads to. */
+function serverFor(node: SiteNode, volume: Volume): Ipv4 | undefined {
+  const near = node.links.find((link) => volume.vip.has(link.network));
+  return volume.vip.get(near?.network ?? '') ?? [...volume.vip.values()][0];
+}
+
+function renderResource(site: Site, volume: Volume, number: number): string {
+  const hosts = volume.nodes.map((name) => {
+    const address = addressOn(site, name, volume.replication);
+    return `	on ${name} {
+		address ${address}:${replicationPort(number)};
+	}
+`;
+  });
+  return `# Both nodes hold every byte of the volume: a write has happened when both have it (protocol C).
+resource ${volume.name} {
+	device /dev/drbd${number} minor ${number};
+	disk ${volume.device};
+	meta-disk internal;
+	net {
+		protocol C;
+		# A dead peer is noticed within the term of the witness's lease. Tenths of seconds, but for -int.
+		ping-int 2;
+		ping-timeout 10;
+		timeout 20;
+		connect-int 3;
+		after-sb-0pri discard-zero-changes;
+	}
+	disk {
+		# Without its peer a node holds back writes until the witness has called the peer's copy older.
+		fencing resource-and-stonith;
+		on-io-error detach;
+	}
+	handlers {
+		fence-peer /usr/lib/rolecall/volume-fence;
+	}
+${hosts.join('')}}
+`;
+}
+
+/** Read by POSIX sh. Names and addresses hold nothing that it would take for more. */
+function renderConf(site: Site, node: SiteNode, volume: Volume, number: number): string {
+  const vips = [...volume.vip].flatMap(([network, vip]) => {
+    const own = addressOn(site, node.name, network);
+    return own === undefined ? [] : [`${vip}@${own}`];
+  });
+  const clients = selectNodes(site, volume.clients).flatMap((name) =>
+    (site.nodes.get(name)?.links ?? []).map((link) => link.address),
+  );
+  return `DEVICE='${volume.device}'
+MINOR=${number}
+PEER=${volume.nodes.find((name) => name !== node.name) ?? ''}
+VIPS='${vips.join(' ')}'
+CLIENTS='${clients.join(' ')}'
+FSID=${fileSystemId(site.name, volume.name)}
+`;
+}
+
+function addressOn(site: Site, node: string, network: string): Ipv4 | undefined {
+  return site.nodes.get(node)?.links.find((link) => link.network === network)?.address;
+}
