@@ -1,4 +1,4 @@
-import { type OverlayFile, rootFile } from './overlay-file.ts';
+import { type OverlayFile, rootFile, rootLink } from './overlay-file.ts';
 
 /** A tmpfs for one folder. */
 export interface RamFolder {
@@ -26,5 +26,16 @@ export function renderFstab(
     return `tmpfs ${path} tmpfs ${options} 0 0\n`;
   });
   lines.push(...mounts.map((mount) => `${mount}\n`));
-  return lines.length === 0 ? [] : [rootFile('/etc/fstab', lines.join(''))];
+  if (lines.length === 0) return [];
+  const fstab = rootFile('/etc/fstab', lines.join(''));
+  if (mounts.length === 0) return [fstab];
+  // Mounts with _netdev begin by this target (systemd.special(7)), which the image enables no more than any unit.
+  const target = 'remote-fs.target';
+  return [
+    fstab,
+    rootLink(
+      `/etc/systemd/system/multi-user.target.wants/${target}`,
+      `/usr/lib/systemd/system/${target}`,
+    ),
+  ];
 }

@@ -6,11 +6,6 @@ import { type OverlayFile, rootFile, rootLink } from './overlay-file.ts';
 /** A line of fstab(5), without its end. */
 export type FstabLine = string;
 
-/** Where a node that leads a volume mounts and exports it. */
-export function exportPath(volume: Pick<Volume, 'name'>): string {
-  return `/srv/volumes/${volume.name}`;
-}
-
 /**
  * What a node needs for the volumes that it holds a copy of: DRBD's resource (drbd.conf(5)), what the
  * programs of the role storage know of it, and the link that starts them.
@@ -49,7 +44,7 @@ export function clientMounts(site: Site, node: SiteNode): readonly FstabLine[] {
       'retry=100000',
       '_netdev,nofail,x-systemd.mount-timeout=infinity',
     ];
-    return `${serverFor(node, volume)}:${exportPath(volume)} ${volume.at} nfs ${options.join(',')} 0 0`;
+    return `${serverFor(node, volume)}:/${volume.name} ${volume.at} nfs ${options.join(',')} 0 0`;
   });
 }
 
