@@ -1,14 +1,12 @@
-import { nodeArchitecture } from '../boot/node-architecture.ts';
-import { AppError, type Problem, type Result } from '../errors.ts';
-import { openImageStore } from '../images/image-store.ts';
+import type { Problem, Result } from '../errors.ts';
 import { count, renderProblems } from '../render-problems.ts';
-import { checkAgainstImage, warnings } from '../roles/check-fleet.ts';
+import { warnings } from '../roles/check-fleet.ts';
 import type { Fleet } from '../roles/fleet.ts';
 import { loadFleet } from '../roles/load-fleet.ts';
 import { sortProblems } from '../site/parse-site.ts';
 import type { Site } from '../site/site.ts';
 import { type RegisterCommand, say } from './command.ts';
-import { systemFailure } from './system-failure.ts';
+import { imageWarnings } from './image-warnings.ts';
 
 /** `rolecall check`: reads everything in the site folder and says every problem at once. */
 export const register: RegisterCommand = (program, globals) => {
@@ -36,34 +34,6 @@ export const register: RegisterCommand = (program, globals) => {
 
 function inOrder(result: Result<Fleet>): Result<Fleet> {
   return result.ok ? result : { ok: false, problems: sortProblems(result.problems) };
-}
-
-/**
- * What keeps nodes from a boot set of their published image, such as a package that it lacks. A warning,
- * as the site itself is right; silent where this machine holds no image.
- */
-async function imageWarnings(fleet: Fleet, state: string): Promise<readonly Problem[]> {
-  const store = openImageStore(state);
-  const nodes = [...fleet.site.nodes.values()];
-  const found: Problem[] = [];
-  for (const name of new Set(nodes.map((node) => node.image))) {
-    const image = await store.resolve(name, nodeArchitecture).catch((error) => notCompared(error));
-    if (!image) continue;
-    if (image instanceof AppError) {
-      found.push({ file: '', line: 0, path: '', message: image.message, hint: image.hint });
-      continue;
-    }
-    const booting = nodes.filter((node) => node.image === name);
-    found.push(...checkAgainstImage(fleet, image.manifest, booting));
-  }
-  return found;
-}
-
-function notCompared(error: unknown): AppError {
-  const failure = error instanceof AppError ? error : systemFailure(error);
-  if (!failure) throw error;
-  const message = `not compared with the image: ${failure.message}`;
-  return new AppError(failure.code, message, failure.hint);
 }
 
 /** What `check` prints for people. */

@@ -5,6 +5,7 @@ import { AppError } from '../errors.ts';
 import { type Ipv4, parseIpv4 } from '../net/ipv4.ts';
 import { type MacAddress, parseMac } from '../net/mac.ts';
 import { renderProblems } from '../render-problems.ts';
+import type { Fleet } from '../roles/fleet.ts';
 import { loadFleet } from '../roles/load-fleet.ts';
 import { describeEdit } from '../site/describe-edit.ts';
 import { suggestion } from '../site/did-you-mean.ts';
@@ -16,6 +17,7 @@ import { isLabel } from '../site/read-values.ts';
 import { isBootNetwork, type Network, type Site } from '../site/site.ts';
 import { writeDurably } from '../system/durable-file.ts';
 import { type GlobalOptions, say } from './command.ts';
+import { imageWarnings } from './image-warnings.ts';
 
 /** Adds `set-role` and `add` to the `node` noun: both edit role files of the site folder. */
 export function registerNodeEdit(node: Command, globals: () => GlobalOptions): void {
@@ -24,7 +26,7 @@ export function registerNodeEdit(node: Command, globals: () => GlobalOptions): v
     .description('give a node another role, or several; it takes effect when the node boots')
     .option('--dry-run', 'show what would be written')
     .action(async (name: string, roles: string[], options: { dryRun?: boolean }) => {
-      await setNodeRole(globals().site, name, roles, options.dryRun ?? false);
+      await setNodeRole(globals(), name, roles, options.dryRun ?? false);
     });
   node
     .command('add [name]')
@@ -36,7 +38,7 @@ export function registerNodeEdit(node: Command, globals: () => GlobalOptions): v
     .option('--tag <tag...>', 'tags for selectors')
     .option('--dry-run', 'show what would be written')
     .action(async (name: string | undefined, options: AddOptions) => {
-      await addNode(globals().site, name, options);
+      await addNode(globals(), name, options);
     });
 }
 
@@ -49,9 +51,14 @@ interface AddOptions {
   readonly dryRun?: boolean;
 }
 
-async function setNodeRole(dir: string, name: string, roles: readonly string[], dryRun: boolean) {
+async function setNodeRole(
+  { site: dir, state }: GlobalOptions,
+  name: string,
+  roles: readonly string[],
+  dryRun: boolean,
+) {
   checkRoleNames(roles);
-  const before = await validSite(dir);
+  const { site: before } = await validFleet(dir);
   const node = before.nodes.get(name);
   if (!node) {
     throw new AppError(
@@ -62,26 +69,32 @@ async function setNodeRole(dir: string, name: string, roles: readonly string[], 
   }
   const file = join(dir, node.file);
   const text = setRole(await readFile(file, 'utf8'), roles);
-  const after = await validSite(dir, new Map([[node.file, text]]));
+  const after = await validFleet(dir, new Map([[node.file, text]]));
   const was = node.roles.join(', ');
   const is = roles.join(', ');
   if (was === is) {
     say(`${name} has role ${is} already`);
     return;
   }
-  for (const line of describeEdit(before, after)) say(line);
+  for (const line of describeEdit(before, after.site)) say(line);
   if (dryRun) {
     say(`would write ${node.file}: role ${was} → ${is}\n\n${text.trimEnd()}`);
     return;
   }
   await writeDurably(file, text);
   say(`wrote ${node.file}: role ${was} → ${is}`);
-  say(`${name} keeps running as ${was} until it reboots; reboot it to make it ${is}`);
+  const missing = await sayWhatIsMissing(after, state, name);
+  const then = missing ? 'do not reboot it before that is done' : `reboot it to make it ${is}`;
+  say(`${name} keeps running as ${was} until it reboots; ${then}`);
 }
 
-async function addNode(dir: string, given: string | undefined, options: AddOptions) {
+async function addNode(
+  { site: dir, state }: GlobalOptions,
+  given: string | undefined,
+  options: AddOptions,
+) {
   checkRoleNames(options.role);
-  const before = await validSite(dir);
+  const { site: before } = await validFleet(dir);
   const mac = readMacOption(options.mac);
   const name = given ?? proposeName(before, options.role[0] ?? 'node');
   if (before.nodes.has(name)) {
@@ -99,20 +112,29 @@ async function addNode(dir: string, given: string | undefined, options: AddOptio
     roles: options.role,
     tags: options.tag ?? [],
   });
-  const after = await validSite(dir, new Map([[file, text]]));
+  const after = await validFleet(dir, new Map([[file, text]]));
   const body = text.trimEnd().replaceAll(/^(?=.)/gm, '  ');
-  for (const line of describeEdit(before, after)) say(line);
+  for (const line of describeEdit(before, after.site)) say(line);
   say(`${options.dryRun ? 'would write' : 'writing'} ${file}:\n\n${body}\n`);
   if (options.dryRun) return;
   await writeDurably(join(dir, file), text);
   say(`${name} is ${options.role.join(', ')} at ${address} from its next boot`);
+  await sayWhatIsMissing(after, state, name);
   say('a spare that waits with this MAC reboots by itself; else switch the machine on');
 }
 
+/** Says what keeps the node from a boot set of the published image; false where nothing does. */
+async function sayWhatIsMissing(fleet: Fleet, state: string, name: string): Promise<boolean> {
+  const node = fleet.site.nodes.get(name);
+  const missing = await imageWarnings(fleet, state, node ? [node] : []);
+  if (missing.length > 0) say(renderProblems(missing));
+  return missing.length > 0;
+}
+
 /** The site with its roles checked, or its problems as one failure (`invalid-site`). */
-async function validSite(dir: string, edited: EditedTexts = new Map()): Promise<Site> {
+async function validFleet(dir: string, edited: EditedTexts = new Map()): Promise<Fleet> {
   const result = await loadFleet(dir, { edited });
-  if (result.ok) return result.value.site;
+  if (result.ok) return result.value;
   throw new AppError(
     'invalid-site',
     `nothing is written:\n\n${renderProblems(sortProblems(result.problems))}`,

@@ -125,6 +125,12 @@ function renderRole(role: Role, nodes: readonly string[]): string {
       role.tree.map((file) => file.path),
     ),
     ...part('data', Object.keys(role.data)),
+    ...part(
+      'when files change',
+      role.reload.map(({ paths, unit, action }) => {
+        return `${paths.join(' ')}: ${action === 'none' ? 'read anew' : `${action} ${unit}`}`;
+      }),
+    ),
     ...part('ready', role.ready.trimEnd().split('\n')),
   ].join('\n');
 }

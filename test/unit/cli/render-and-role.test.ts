@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { register as check } from '../../../src/cli/check.ts';
+import { register as node } from '../../../src/cli/node.ts';
 import { register as render } from '../../../src/cli/render.ts';
 import { register as role } from '../../../src/cli/role.ts';
 import { openImageStore } from '../../../src/images/image-store.ts';
@@ -23,7 +24,7 @@ afterEach(async () => {
   await rm(dir, { recursive: true });
 });
 
-const run = (...args: string[]) => runCommands([check, render, role], site, args, dir);
+const run = (...args: string[]) => runCommands([check, node, render, role], site, args, dir);
 
 /** Publishes an image of a few bytes that has what the golden files were rendered with. */
 async function publishImage(without: readonly string[] = []): Promise<void> {
@@ -102,6 +103,21 @@ describe('render', () => {
     expect(err).toContain(hint);
   });
 
+  test('a node that its image keeps from its new role is not to be rebooted yet', async () => {
+    await publishImage(['nginx-light']);
+    expect((await run('node', 'set-role', 'web1', 'mail')).out).toContain('reboot it to make it');
+    const { out, code } = await run('node', 'set-role', 'web2', 'web');
+    expect(code).toBe(0);
+    expect(out).toContain(
+      'nodes/web2.yaml: the image universal lacks the package nginx-light of the role web\n    rolecall build --publish\n',
+    );
+    expect(out).toContain('until it reboots; do not reboot it before that is done');
+    const mac = ['--mac', '52:54:00:77:00:98'];
+    expect((await run('node', 'add', 'web3', ...mac, '--role', 'web')).out).toContain(
+      'nodes/web3.yaml: the image universal lacks the package nginx-light',
+    );
+  });
+
   test('an image that lacks a package keeps only the nodes that need it', async () => {
     await publishImage(['postfix']);
     expect((await run('render', 'web1')).code).toBe(0);
@@ -149,6 +165,7 @@ describe('role', () => {
     expect(row).toMatchObject({ name: 'mail', nodes: ['web2'] });
     expect(out).toContain('domains.<name>.users, required (file of the site): a YAML file');
     expect(out).toContain('listens on\n  tcp/25\n');
+    expect(out).toContain('when files change\n  /etc/postfix/**: reload postfix.service\n');
     expect((await run('role', 'show', 'mial')).err).toContain('did you mean mail?');
   });
 });
