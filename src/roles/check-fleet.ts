@@ -5,6 +5,7 @@ import type { Site, SiteNode } from '../site/site.ts';
 import { checkData } from './check-data.ts';
 import { unservedPorts } from './check-ports.ts';
 import { checkServices, idleBalancers } from './check-services.ts';
+import { checkVolumes } from './check-volumes.ts';
 import { baseRole, type Fleet, roleNames, spareNode } from './fleet.ts';
 import type { ImageFacts } from './image-facts.ts';
 import { checkProgramFiles, checkProgramProblems } from './render-check-programs.ts';
@@ -28,7 +29,11 @@ export function checkFleet(fleet: Fleet): readonly Problem[] {
     ...strayParams(node, roles),
   ]);
   problems.push(...roleProblems(site, roles), ...paramProblems(fleet), ...checkData(fleet));
-  problems.push(...checkServices(site), ...checkProgramProblems(site, fleet.siteTexts));
+  problems.push(
+    ...checkServices(site),
+    ...checkVolumes(site),
+    ...checkProgramProblems(site, fleet.siteTexts),
+  );
   // Templates would only stumble over what is already said.
   if (problems.length === 0) {
     const mac = parseMac('02:00:00:00:00:00');

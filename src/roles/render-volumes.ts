@@ -39,7 +39,7 @@ export function renderHeldVolumes(site: Site, node: SiteNode): readonly OverlayF
 export function clientMounts(site: Site, node: SiteNode): readonly FstabLine[] {
   return clientVolumes(site, node).map((volume) => {
     const options = [
-      'vers=4.2,proto=tcp,hard,timeo=20,retrans=3,noatime',
+      'vers=4.2,proto=tcp,hard,timeo=10,retrans=3,noatime',
       // Minutes for which mount.nfs tries again.
       'retry=100000',
       '_netdev,nofail,x-systemd.mount-timeout=infinity',
@@ -92,6 +92,10 @@ resource ${volume.name} {
 		# Without its peer a node holds back writes until the witness has called the peer's copy older.
 		fencing resource-and-stonith;
 		on-io-error detach;
+		# A resynchronisation begins slowly, takes what clients leave, and keeps a little when they leave nothing.
+		resync-rate 10M;
+		c-min-rate 4M;
+		c-max-rate 500M;
 	}
 	handlers {
 		fence-peer /usr/lib/rolecall/volume-fence;

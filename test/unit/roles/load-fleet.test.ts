@@ -198,12 +198,22 @@ describe('what is wrong between site and roles', () => {
   });
 
   describe('data that one node at a time may use', () => {
-    const volume = (clients: string) =>
-      edit(
+    const volume = async (clients: string) => {
+      for (const [name, last] of [
+        ['nfs1', 8],
+        ['nfs2', 9],
+      ]) {
+        await write(
+          `nodes/${name}.yaml`,
+          `mac: 52:54:00:77:00:0${last}\naddress: 10.77.0.${last}\nrole: storage\n`,
+        );
+      }
+      await edit(
         'site.yaml',
         'roles:',
-        `volumes:\n  post: {nodes: [web1, web2], device: /dev/vda, replication: boot, vip: {boot: 10.77.0.111}, clients: ${clients}, at: /srv/mail}\nroles:`,
+        `volumes:\n  post: {nodes: [nfs1, nfs2], device: /dev/vda, replication: boot, vip: {boot: 10.77.0.111}, clients: ${clients}, at: /srv/mail}\nroles:`,
       );
+    };
 
     test('two nodes on one volume', async () => {
       await volume('{role: mail}');
