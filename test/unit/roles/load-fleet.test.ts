@@ -319,12 +319,19 @@ describe('warnings', () => {
     await edit('nodes/web2.yaml', 'role: mail', 'role: lb');
     const said = async () => warnings(await good()).map((w) => `${w.path} ${w.message}`);
     expect(await said()).toContain(
-      'services.www.port web1 serves www, and none of its roles (web) listens on tcp/8080',
+      'services.www.port nobody answers at web1, which serves www, on tcp/8080: none of the roles listens there',
     );
-    expect((await said()).join('\n')).not.toContain('listens on tcp/80\n');
+    expect((await said()).join('\n')).not.toContain('on tcp/80:');
     await write('roles/silent/role.yaml', 'summary: x\nready: "true"\n');
+    const web3 = 'mac: 52:54:00:77:00:13\naddress: 10.77.0.13\nrole: web\n';
+    await write('nodes/web3.yaml', web3);
+    await edit('site.yaml', 'servers: [web1]', 'servers: {role: web}');
+    expect((await said()).filter((line) => line.startsWith('services'))).toEqual([
+      'services.www.port nobody answers at web1 and 1 other node, which serve www, on tcp/8080: none of the roles listens there',
+    ]);
+    await edit('site.yaml', 'servers: {role: web}', 'servers: [web1]');
     await edit('nodes/web1.yaml', 'role: web', 'role: silent');
-    expect((await said()).join('\n')).not.toContain('listens on');
+    expect((await said()).join('\n')).not.toContain('nobody answers');
   });
 
   test('a mail domain without a node', async () => {
