@@ -33,6 +33,11 @@ export interface TemplateContext {
     readonly ntp: readonly string[];
     readonly networks: readonly TemplateNetwork[];
     readonly services: readonly TemplateService[];
+    /** Networks by class, as `clientClasses` of site.yaml has them. */
+    readonly clientClasses: readonly {
+      readonly name: string;
+      readonly networks: readonly string[];
+    }[];
   };
   /** Parameters of each of the node's roles by role, defaults filled in. */
   readonly params: Readonly<Record<string, Params>>;
@@ -145,6 +150,10 @@ export function createTemplateContext(
         check: service.check,
         servers: selectNodes(site, service.servers),
         balancers: selectNodes(site, service.balancers),
+      })),
+      clientClasses: [...site.clientClasses].map(([name, networks]) => ({
+        name,
+        networks: networks.map(formatCidr),
       })),
     },
     params,
