@@ -1,4 +1,5 @@
 import { AppError } from '../errors.ts';
+import { comparePackages } from '../images/compare-images.ts';
 import {
   type ImageListing,
   type ImageStore,
@@ -54,6 +55,42 @@ export const register: RegisterCommand = (program, globals) => {
         renderTable(
           ['part', 'size', 'digest'],
           partsOf(found.manifest).map(([part, blob]) => [part, mebibytes(blob.size), blob.digest]),
+        ),
+      );
+    });
+
+  image
+    .command('diff')
+    .description('compare packages and sizes of two images')
+    .argument('<from>', 'name, or the first digits of its digest, four or more')
+    .argument('<to>', 'the same of the other image')
+    .action(async (first: string, second: string) => {
+      const opened = store();
+      const from = await findImage(opened, first);
+      const to = await findImage(opened, second);
+      const packages = comparePackages(from.manifest.packages, to.manifest.packages);
+      const [before, after] = [rowOf(from).size, rowOf(to).size];
+      const sizes = (['kernel', 'initramfs', 'root'] as const).map((part) => ({
+        ...{ part, from: before[part], to: after[part] },
+      }));
+      if (json()) {
+        const diff = { from: from.digest, to: to.digest, packages, sizes };
+        return say(JSON.stringify([diff], null, 2));
+      }
+      if (from.digest === to.digest) return say('the same image');
+      say(
+        packages.length === 0
+          ? 'the same packages in the same versions'
+          : renderTable(
+              ['package', 'change', 'from', 'to'],
+              packages.map((p) => [p.package, p.change, p.from ?? '-', p.to ?? '-']),
+            ),
+      );
+      say('');
+      say(
+        renderTable(
+          ['part', 'from', 'to', 'bytes more'],
+          sizes.map((s) => [s.part, mebibytes(s.from), mebibytes(s.to), String(s.to - s.from)]),
         ),
       );
     });

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { register } from '../../../src/cli/image.ts';
+import type { Digest } from '../../../src/digest.ts';
 import { openImageStore } from '../../../src/images/image-store.ts';
 import type { ImageFacts } from '../../../src/roles/image-facts.ts';
 import { runCommands } from './run-rolecall.ts';
@@ -50,4 +51,26 @@ test('an image that is not there', async () => {
   const { err, code } = await run('image', 'show', 'univresal');
   expect(err).toContain('no image univresal in the store');
   expect(code).toBe(1);
+});
+
+test('two images compared: packages by name, and sizes', async () => {
+  const store = openImageStore(state);
+  const before = await store.read(digest as Digest);
+  if (!before) throw new Error('the image is gone');
+  await writeFile(join(state, 'part'), 'a few bytes more');
+  const root = await store.addBlob(join(state, 'part'));
+  const packages = { ...before.manifest.packages, 'added-one': '1:2.0-1' };
+  const after = await store.addImage({ ...before.manifest, root, packages });
+  const { out, code } = await run('image', 'diff', digest.slice(0, 8), after.digest.slice(0, 8));
+  expect(code).toBe(0);
+  expect(out).toMatch(/^added-one +added +- +1:2\.0-1$/m);
+  expect(out).toMatch(/^root .* 5$/m);
+  const json = await run('--json', 'image', 'diff', after.digest, digest);
+  expect(JSON.parse(json.out)).toMatchObject([
+    {
+      ...{ from: after.digest, to: digest },
+      packages: [{ package: 'added-one', change: 'removed', from: '1:2.0-1', to: null }],
+      sizes: [{ part: 'kernel' }, { part: 'initramfs' }, { part: 'root', from: 16, to: 11 }],
+    },
+  ]);
 });
