@@ -5,7 +5,7 @@ import type { BootSet } from './boot-set.ts';
 
 /** A boot set and the files of its overlay. */
 export interface SetFiles {
-  readonly set: Omit<BootSet, 'digest'>;
+  readonly set: { readonly [K in 'roles' | 'arguments']: BootSet[K] } & { readonly image: string };
   readonly files: readonly OverlayFile[];
 }
 

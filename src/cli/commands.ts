@@ -9,6 +9,7 @@ import { register as image } from './image.ts';
 import { register as init } from './init.ts';
 import { register as lab } from './lab.ts';
 import { register as node } from './node.ts';
+import { register as plan } from './plan.ts';
 import { register as probe } from './probe.ts';
 import { register as render } from './render.ts';
 import { register as role } from './role.ts';
@@ -19,6 +20,7 @@ import { register as volume } from './volume.ts';
 export const commands: readonly RegisterCommand[] = [
   init,
   check,
+  plan,
   explain,
   capture,
   render,

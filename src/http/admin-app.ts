@@ -180,6 +180,7 @@ function toBoot(boot: BootRecord) {
     lastReportAt: time(boot.lastReportAt),
     lastStage: boot.lastStage,
     bootSet: boot.set,
+    runs: boot.runs,
   };
 }
 

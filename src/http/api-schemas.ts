@@ -88,6 +88,15 @@ export const bootSchema = z.strictObject({
   bootSet: z
     .looseObject({ digest, node: z.string(), roles: z.array(z.string()), image: digest })
     .describe('the immutable set: blobs by digest and size, kernel arguments'),
+  runs: z
+    .looseObject({
+      digest,
+      roles: z.array(z.string()),
+      image: digest,
+      overlay: z.object({ digest, size: z.number() }),
+      arguments: z.array(z.string()),
+    })
+    .describe('the set that it runs: that of its boot, or the one that it followed to since'),
 });
 
 export const lastBootSchema = z.strictObject({

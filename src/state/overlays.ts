@@ -16,6 +16,16 @@ export interface OverlayStore {
   prune(keep: ReadonlySet<Digest>, now: number, minAge?: number): void;
 }
 
+/** Where the state folder keeps an overlay, while it keeps it. */
+export function overlayFile(state: string, digest: Digest): string {
+  return join(overlaysOf(state), `${digest}.tar`);
+}
+
+/** The state folder's folder of overlays. */
+export function overlaysOf(state: string): string {
+  return join(state, 'overlays');
+}
+
 const day = 24 * 60 * 60 * 1000;
 
 /** Opens the folder of overlays, made where it is not there; half-written files of a killed server are deleted. */

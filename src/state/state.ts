@@ -8,7 +8,7 @@ import { defaultEventLimits, type EventLimits, type EventLog, openEventLog } fro
 import { type KnownMachines, openKnownMachines } from './known-machines.ts';
 import { openLeaseStore } from './lease-store.ts';
 import type { LeaseStore } from './leases.ts';
-import { type OverlayStore, openOverlayStore } from './overlays.ts';
+import { type OverlayStore, openOverlayStore, overlaysOf } from './overlays.ts';
 import { openVolumeLeases, type VolumeLeases } from './volume-leases.ts';
 
 /** What the server remembers. Only one process has it open. */
@@ -45,7 +45,7 @@ export function openState(stateDir: string, options: StateOptions = {}): State {
   const events = openEventLog(database, options.events ?? defaultEventLimits);
   const boots = openBootStore(database);
   const known = openKnownMachines(database);
-  const overlays = openOverlayStore(join(stateDir, 'overlays'));
+  const overlays = openOverlayStore(overlaysOf(stateDir));
   const flushReports = (what: string) => {
     try {
       boots.flush();

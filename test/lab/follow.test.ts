@@ -18,6 +18,8 @@ it('a running web server follows its site: content, configuration, deletions, an
     const page = join(files, 'srv/www/index.html.ejs');
     const good = await readFile(config, 'utf8');
     const booted = await bootIdOf(lab);
+    expect(await lab.rolecall('plan')).toBe('1 node runs this site already');
+    await planned(lab);
     const health = async () => (await lab.http(node, '/health')).body;
 
     // Content, configuration, a new file, and one that hides a file of the image.
@@ -76,6 +78,29 @@ it('a running web server follows its site: content, configuration, deletions, an
     expect((await lab.row(node)).stage).toBe('ready');
   });
 });
+
+/** What a copy of the site would change is said while the node goes on as it was. */
+async function planned(lab: Scenario): Promise<void> {
+  const copy = join(lab.lab.folder.root, 'copy');
+  await cp(lab.site, copy, { recursive: true });
+  const files = join(copy, 'roles/web/files');
+  const plan = (...more: readonly string[]) => lab.rolecall('--site', copy, 'plan', ...more);
+
+  await edit(join(files, 'etc/nginx/nginx.conf.ejs'), (text) => text.replace('ok\\n', 'fine\\n'));
+  expect(await plan()).toMatch(/^web1 +reload +reload nginx.service \(1 file\)$/m);
+  const lines = (await plan(node)).split('\n');
+  expect(lines[0]).toBe('web1: reload (reload nginx.service (1 file))');
+  expect(lines.filter((line) => /^[-+]/.test(line)).map((line) => line.split(/\s+/)[0])).toEqual([
+    '---',
+    '+++',
+    '-',
+    '+',
+  ]);
+  await writeFile(join(files, 'etc/other'), 'x\n');
+  expect(await plan()).toMatch(/^web1 +reboot +no reload rule names \/etc\/other \(added\)$/m);
+  expect(await plan(node)).toContain('--- /dev/null\n+++ site/etc/other\n@@ -0,0 +1 @@\n+x');
+  await rm(copy, { recursive: true });
+}
 
 async function edit(file: string, change: (text: string) => string): Promise<void> {
   await writeFile(file, change(await readFile(file, 'utf8')));
