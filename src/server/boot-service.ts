@@ -172,7 +172,7 @@ export function createBootService(parts: BootServiceParts): BootService {
         return { action: 'none' };
       }
       if (isFollowReport(report)) {
-        noteFollowing(record, report);
+        await noteFollowing(record, report);
         return { action: 'none' };
       }
       const { stage, reason, uptime, vrrp } = report;
@@ -182,7 +182,7 @@ export function createBootService(parts: BootServiceParts): BootService {
       if (actionFor(record) === 'reboot') return { action: 'reboot' };
       // The initramfs reports too, and has no agent.
       if (report.set === undefined) return { action: 'none' };
-      const set = await follower.next(afterFollowing(record, report.set));
+      const set = await follower.next(await afterFollowing(record, report.set));
       return set === undefined ? { action: 'none' } : { action: 'follow', set };
     },
     async follow(bootId, set) {
@@ -201,19 +201,19 @@ export function createBootService(parts: BootServiceParts): BootService {
     },
   };
 
-  function noteFollowing(record: BootRecord, { stage, set, reason }: FollowReport): void {
+  async function noteFollowing(record: BootRecord, { stage, set, reason }: FollowReport) {
     const { bootId } = record;
     if (stage === 'followed') state.boots.followed(bootId, set);
     note(record, { kind: stage, bootId, bootSet: set, reason });
-    follower.ended(record);
+    await follower.ended(bootId);
   }
 
   /** The record of a boot whose node says what it runs: its word that it followed may have been lost. */
-  function afterFollowing(record: BootRecord, runs: Digest): BootRecord {
+  async function afterFollowing(record: BootRecord, runs: Digest): Promise<BootRecord> {
     const { bootId } = record;
     if (runs === record.runs.digest || !state.boots.followed(bootId, runs)) return record;
     note(record, { kind: 'followed', bootId, bootSet: runs, reason: 'its reports say so' });
-    follower.ended(record);
+    await follower.ended(bootId);
     return state.boots.get(bootId) ?? record;
   }
 

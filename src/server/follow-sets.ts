@@ -21,8 +21,8 @@ import { describePlan, renderSteps } from './render-follow.ts';
 export interface Follower {
   /** The set that the node of this boot is to follow to now; undefined where it stays as it is. */
   next(record: BootRecord): Promise<Digest | undefined>;
-  /** Its agent said how following ended. */
-  ended(record: BootRecord): void;
+  /** Its agent said how following ended; what is due then is known when this resolves. */
+  ended(bootId: string): Promise<void>;
   /** What the agent does to follow from the set that it runs to this one; undefined where it was not told to. */
   steps(record: BootRecord, set: Digest): Promise<string | undefined>;
   /** Of the node of this boot; undefined where it has nothing to do. */
@@ -172,9 +172,11 @@ export function createFollower(parts: FollowerParts): Follower {
       }
       return set.digest;
     },
-    ended({ bootId }) {
+    async ended(bootId) {
       following.delete(bootId);
-      dues.delete(bootId);
+      const record = state.boots.get(bootId);
+      if (record) await lookAt(record);
+      else dues.delete(bootId);
     },
     async steps(record, digest) {
       const node = nodeOf(record);

@@ -41,10 +41,8 @@ it('a running web server follows its site: content, configuration, deletions, an
 
     // nginx -t refuses it: nothing of it is on the node, and the server says why.
     await writeFile(config, good.replace('sendfile on', 'sendfile perhaps'));
-    await until(
-      'the refusal is known',
-      60,
-      async () => (await last(lab))?.kind === 'follow-failed',
+    await until('the refusal is known', 60, async () =>
+      (await lab.row(node)).reason.includes('-t'),
     );
     const refused = await lab.row(node);
     expect(refused).toMatchObject({ stage: 'ready', bootSet });
