@@ -154,7 +154,10 @@ export function createFollower(parts: FollowerParts): Follower {
     const partners = await Promise.all(partnersOf(generation().fleet.site, node.name).map(member));
     const vrrp = runOf(record)?.vrrp;
     const why = whyWait({ name: node.name, ...(vrrp ? { vrrp } : {}) }, partners);
-    if (why !== undefined) return owe('reload', `waits to follow: ${why}`);
+    if (why !== undefined) {
+      const look = `rolecall plan ${node.name} shows it line by line`;
+      return owe('reload', `waits to follow: ${why}; then ${means} (${look})`);
+    }
     owe('reload', `follows: ${means}`);
     return { set: target, means };
   }
