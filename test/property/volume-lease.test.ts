@@ -21,6 +21,8 @@ interface Node {
   boot: number;
   /** True time until which it believes that it leads. */
   believes: number;
+  /** Times that it gave the lease back: its program asks for one thing at a time, and heeds no older answer. */
+  releases: number;
   /** What it has been told since its boot about going on alone. */
   alone: boolean;
   /** Writes that were acknowledged to clients and that its copy holds. */
@@ -78,7 +80,7 @@ test('never two leaders, and none whose copy lacks a write', () => {
         let written = 0;
         const acknowledged = new Set<number>();
         const nodeOf = (name: Node['name'], rate: number): Node => ({
-          ...{ name, rate, boot: 1, believes: 0, alone: false, copy: new Set() },
+          ...{ name, rate, boot: 1, believes: 0, releases: 0, alone: false, copy: new Set() },
         });
         const nodes = [nodeOf('nfs1', rateOne), nodeOf('nfs2', rateTwo)] as const;
         const clock = () => clockStart + (time - clockAt);
@@ -111,7 +113,7 @@ test('never two leaders, and none whose copy lacks a write', () => {
           const me = nodes[who];
           const other = nodes[1 - who] as Node;
           const asked = time;
-          const boot = me.boot;
+          const { boot, releases } = me;
           const report: VolumeReport = {
             ...blankReport,
             at: asked / 1000,
@@ -139,7 +141,7 @@ test('never two leaders, and none whose copy lacks a write', () => {
               pending.push({
                 at: time + back,
                 run() {
-                  if (me.boot !== boot) return;
+                  if (me.boot !== boot || me.releases !== releases) return;
                   if (!decision.isGranted) return;
                   const until = asked + term / me.rate;
                   me.believes = Math.max(me.believes, until);
@@ -165,6 +167,7 @@ test('never two leaders, and none whose copy lacks a write', () => {
             case 'release': {
               const me = nodes[s.who];
               me.believes = 0;
+              me.releases += 1;
               me.alone = false;
               ask(s.who, { release: true, role: 'Secondary' }, 0, 0, false);
               advance(0);
