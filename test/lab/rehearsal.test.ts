@@ -44,19 +44,19 @@ it('a pair of balancers is rehearsed: all boot, services answer, the master is l
     'direct at 203.0.113.81:80 answers a client on outside',
     'lb1 boots and is ready as lb',
     'lb2 boots and is ready as lb',
-    'loss of lb, one of the balancers of direct, www',
-    'return of lb, one of the balancers of direct, www',
+    'loss of lb, one of the balancers of www, direct',
+    'return of lb, one of the balancers of www, direct',
     'web1 boots and is ready as web',
     'www at 203.0.113.80:80 answers a client on outside',
   ]);
-  expect(titles('not tried')).toEqual(['loss of one of the servers of direct, www']);
+  expect(titles('not tried')).toEqual(['loss of one of the servers of www, direct']);
   const loss = results.find((r) => r.title.startsWith('loss of lb'));
   expect(loss?.detail).toMatch(
     /^\w+ at 203\.0\.113\.8[01]:80 \d+\.\d s without an answer, \d+ of \d+/,
   );
 
   const timeline = readFileSync(join(report, 'timeline.svg'), 'utf8');
-  expect(timeline).toMatch(/lb\d, one of the balancers of direct, www, is switched off/);
+  expect(timeline).toMatch(/lb\d, one of the balancers of www, direct, is switched off/);
   expect(timeline).toMatch(/<title>lb\d: off for /);
   expect(readFileSync(join(report, 'junit.xml'), 'utf8')).toContain('tests="8" failures="0"');
   expect(readFileSync(join(report, 'report.html'), 'utf8')).toContain(
