@@ -26,6 +26,8 @@ export async function startCapture(
   const tcpdump = await startProgram(
     ...network.inside('tcpdump', [
       ...['-i', bridge, '-n', '-U', '-s', '0', '-B', '16384', '-w', file],
+      // Else the kernel gathers packets for up to a second, and tcpdump ends without them (pcap(3PCAP)).
+      '--immediate-mode',
       // The file is root's, not that of the user tcpdump would become.
       ...['-Z', 'root'],
       ...(filter === '' ? [] : [filter]),
@@ -40,7 +42,8 @@ export async function startCapture(
   return {
     file,
     rows: async (fields, filter = '') => {
-      // What the kernel has buffered reaches the file when tcpdump ends.
+      // What came last is on its way from the kernel to the file.
+      await sleep(500);
       await tcpdump.stop();
       return readCapture(file, fields, filter);
     },
