@@ -15,7 +15,7 @@ it('a running web server follows its site: content, configuration, deletions, an
     await lab.waitStage(node, 'ready');
     const files = join(lab.site, 'roles/web/files');
     const config = join(files, 'etc/nginx/nginx.conf.ejs');
-    const page = join(files, 'srv/www/index.html.ejs');
+    const page = join(files, 'usr/share/rolecall/www/index.html.ejs');
     const good = await readFile(config, 'utf8');
     const booted = await bootIdOf(lab);
     expect(await lab.rolecall('plan')).toBe('1 node runs this site already');
@@ -26,8 +26,8 @@ it('a running web server follows its site: content, configuration, deletions, an
     let asked = Date.now();
     await edit(page, (text) => text.replace('<h1>', '<p>the second edition</p>\n<h1>'));
     await writeFile(config, good.replace('"ok\\n"', '"ok, second edition\\n"'));
-    await mkdir(join(files, 'srv/www/deep'));
-    await writeFile(join(files, 'srv/www/deep/note.txt'), 'a note\n');
+    await mkdir(join(files, 'usr/share/rolecall/www/deep'));
+    await writeFile(join(files, 'usr/share/rolecall/www/deep/note.txt'), 'a note\n');
     await writeFile(join(files, 'etc/nginx/mime.types'), 'types { text/html html; }\n');
     await until('web1 follows', 60, async () => (await health()) === 'ok, second edition\n');
     process.stderr.write(`lab: ${node} follows an edit after ${sinceText(asked)} s\n`);
@@ -54,12 +54,12 @@ it('a running web server follows its site: content, configuration, deletions, an
     // Undone, with what was added taken away: no file is left, and the image's own is back.
     asked = Date.now();
     await writeFile(config, good);
-    await rm(join(files, 'srv/www/deep'), { recursive: true });
+    await rm(join(files, 'usr/share/rolecall/www/deep'), { recursive: true });
     await rm(join(files, 'etc/nginx/mime.types'));
     await until('web1 follows back', 60, async () => (await health()) === 'ok\n');
     await until('the server knows', 20, async () => (await last(lab))?.kind === 'followed');
     process.stderr.write(`lab: ${node} follows the undoing after ${sinceText(asked)} s\n`);
-    expect(await lab.ssh(node, 'ls -A /srv/www')).toBe('index.html');
+    expect(await lab.ssh(node, 'ls -A /usr/share/rolecall/www')).toBe('index.html');
     expect(await lab.ssh(node, 'grep -c text/css /etc/nginx/mime.types')).toBe('1');
     expect(await lab.ssh(node, 'ls -A /etc/nginx | grep -c rolecall || true')).toBe('0');
 
