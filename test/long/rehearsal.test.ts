@@ -4,11 +4,11 @@ import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { ProofResult } from '../../src/rehearsal/result.ts';
 import { runProgram } from '../../src/system/run-program.ts';
-import { images } from './harness/lab-under-test.ts';
-import { processesAbout, until } from './harness/processes.ts';
+import { images } from '../lab/harness/lab-under-test.ts';
+import { processesAbout, until } from '../lab/harness/processes.ts';
 
 const program = resolve(import.meta.dirname, '../../bin/rolecall');
-const site = join(import.meta.dirname, 'sites/balancers');
+const site = join(import.meta.dirname, '../lab/sites/balancers');
 let state = '';
 
 beforeAll(() => {
