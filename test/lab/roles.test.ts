@@ -9,6 +9,7 @@ import { renderContents } from '../../src/roles/render-contents.ts';
 import type { SiteNode } from '../../src/site/site.ts';
 import { images } from './harness/lab-under-test.ts';
 import { bootSet, type NamespacedNode, startNode } from './harness/node-in-namespace.ts';
+import { until } from './harness/processes.ts';
 
 const site = join(import.meta.dirname, '../golden/overlay/lab-swap/site');
 const mac = parseMac('52:54:00:77:00:99');
@@ -224,7 +225,8 @@ describe('on the node', () => {
       (r) => r.stage === 'failed' && why.test(r.reason),
       before,
     );
-    expect(await mail.sh('ss -Hltn')).not.toMatch(/:(25|143|587|993) /);
+    const ports = /:(25|143|587|993) /;
+    await until('its ports close', 30, async () => !ports.test(await mail.sh('ss -Hltn')));
     const sinceFailed = mail.reports().length;
     await mail.sh('systemctl unmask --runtime srv-mail.mount; systemctl daemon-reload');
     await mail.report('it is ready again', isReady, sinceFailed);
