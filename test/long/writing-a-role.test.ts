@@ -5,8 +5,8 @@ import { delimiter, join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { runProgram } from '../../src/system/run-program.ts';
-import { images, labScenario } from './harness/lab-under-test.ts';
-import { until } from './harness/processes.ts';
+import { images, labScenario } from '../lab/harness/lab-under-test.ts';
+import { until } from '../lab/harness/processes.ts';
 
 const top = resolve(import.meta.dirname, '../..');
 const page = await readFile(join(top, 'docs/writing-a-role.md'), 'utf8');
