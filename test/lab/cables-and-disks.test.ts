@@ -93,9 +93,10 @@ async function aBondLosesOneCable(lab: Scenario, inside: ClientHost): Promise<vo
   expect(first).toBeGreaterThanOrEqual(0);
 
   const bytes = 96 * 1024 * 1024;
+  const served = '/usr/share/rolecall/www/big';
   await lab.ssh(
     node,
-    `head -c ${bytes} /dev/urandom >/srv/www/big && sha256sum </srv/www/big | cut -d' ' -f1 >/srv/www/big.sha256`,
+    `head -c ${bytes} /dev/urandom | tee ${served} | sha256sum | cut -d' ' -f1 >/run/big.sha256`,
   );
   const sum = async (path: string) =>
     (await inside.run('sha256sum', [path])).stdout.split(' ')[0] ?? '';
@@ -125,7 +126,7 @@ async function aBondLosesOneCable(lab: Scenario, inside: ClientHost): Promise<vo
   const times = `cut after ${cut - started} ms, done after ${Date.now() - started} ms`;
   process.stderr.write(`lab: ${bytes} bytes over a bond, a cable cut at byte ${size}: ${times}\n`);
   expect(await active()).toBe(cards[1 - first]);
-  const sent = (await lab.ssh(node, 'cat /srv/www/big.sha256')).trim();
+  const sent = (await lab.ssh(node, 'cat /run/big.sha256')).trim();
   expect(await sum(file)).toBe(sent);
   await lab.link(node, 'boot', 'up');
 }

@@ -24,6 +24,7 @@ it('a machine whose firmware knows HTTP Boot alone comes up without TFTP', async
         events.findIndex((e) => e.kind === 'script-sent'),
       );
 
+      const server = '10.77.0.1';
       const packets = await capture.rows(
         [
           'udp.port',
@@ -34,7 +35,7 @@ it('a machine whose firmware knows HTTP Boot alone comes up without TFTP', async
           'http.response.code',
           'http.content_length_header',
         ],
-        'udp or http',
+        `udp or http and (ip.dst == ${server} and tcp.dstport == 80 or ip.src == ${server} and tcp.srcport == 80)`,
       );
       expect(packets.filter((packet) => packet['udp.port']?.includes('69'))).toEqual([]);
       const values = (field: string) => packets.flatMap((packet) => packet[field] ?? []);
