@@ -5,7 +5,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Digest } from '../../src/digest.ts';
 import { openImageStore } from '../../src/images/image-store.ts';
 import type { StepKind } from '../../src/images/plan-build.ts';
-import { seededRandom } from '../seeded-random.ts';
 import {
   type BuildPlace,
   buildTiny,
@@ -15,7 +14,8 @@ import {
   type TinyImage,
   watch,
   writeTinyImage,
-} from './harness/tiny-image.ts';
+} from '../lab/harness/tiny-image.ts';
+import { seededRandom } from '../seeded-random.ts';
 
 const seed = 20_250_809;
 let place: BuildPlace;
