@@ -22,6 +22,7 @@ export function renderHeldVolumes(site: Site, node: SiteNode): readonly OverlayF
           `/etc/rolecall/volumes/${volume.name}.conf`,
           renderConf(site, node, volume, number),
         ),
+        rootFile(`/etc/rolecall/volumes/${volume.name}.clients`, renderClients(site, volume)),
         rootLink(
           `/etc/systemd/system/multi-user.target.wants/rolecall-volume@${volume.name}.service`,
           '/usr/lib/systemd/system/rolecall-volume@.service',
@@ -110,16 +111,20 @@ function renderConf(site: Site, node: SiteNode, volume: Volume, number: number):
     const own = addressOn(site, node.name, network);
     return own === undefined ? [] : [`${vip}@${own}`];
   });
-  const clients = selectNodes(site, volume.clients).flatMap((name) =>
-    (site.nodes.get(name)?.links ?? []).map((link) => link.address),
-  );
   return `DEVICE='${volume.device}'
 MINOR=${number}
 PEER=${volume.nodes.find((name) => name !== node.name) ?? ''}
 VIPS='${vips.join(' ')}'
-CLIENTS='${clients.join(' ')}'
 FSID=${fileSystemId(site.name, volume.name)}
 `;
+}
+
+/** The addresses of the clients, one a line: apart from the rest, as they change while the volume is served. */
+function renderClients(site: Site, volume: Volume): string {
+  return selectNodes(site, volume.clients)
+    .flatMap((name) => site.nodes.get(name)?.links ?? [])
+    .map(({ address }) => `${address}\n`)
+    .join('');
 }
 
 function addressOn(site: Site, node: string, network: string): Ipv4 | undefined {

@@ -1,5 +1,5 @@
-import { readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import type { VolumeStatus } from '../../src/http/volume-status.ts';
@@ -15,6 +15,7 @@ it('a pair holds a volume: made on an order, no acknowledged write lost with the
   await labScenario({ name: 'storage pair', site }, async (lab) => {
     await nothingIsMadeByItself(lab);
     await theVolumeIsMade(lab);
+    await clientsComeAndGo(lab);
     const killed = await theLeaderIsKilled(lab);
     await whoReturnsCatchesUp(lab, killed);
     await whoReturnedTakesOver(lab);
@@ -71,6 +72,27 @@ async function theVolumeIsMade(lab: Scenario): Promise<void> {
   );
   await lab.ssh(client, 'echo seen >/srv/www/first && sync /srv/www/first');
   expect(await lab.ssh(await leaderOf(lab), 'cat /srv/volumes/www/first')).toBe('seen');
+}
+
+/** A node that the site gets or loses is let in or out by the leader as it runs. */
+async function clientsComeAndGo(lab: Scenario): Promise<void> {
+  const bootIds = () =>
+    Promise.all(
+      ['nfs1', 'nfs2'].map((node) => lab.ssh(node, 'cat /proc/sys/kernel/random/boot_id')),
+    );
+  const booted = await bootIds();
+  const isExported = async (address: string) =>
+    (await lab.ssh(await leaderOf(lab), 'exportfs -s')).includes(`/srv/volumes/www  ${address}(`);
+  const file = join(lab.site, 'nodes/web9.yaml');
+  expect(await isExported('10.77.0.29')).toBe(false);
+  const since = Date.now();
+  await writeFile(file, 'mac: 52:54:00:77:00:29\naddress: 10.77.0.29\nrole: web\n');
+  await until('the new client is let in', 120, () => isExported('10.77.0.29'));
+  process.stderr.write(`lab: a new client is let in after ${(Date.now() - since) / 1000} s\n`);
+  await rm(file);
+  await until('it is let out', 120, async () => !(await isExported('10.77.0.29')));
+  expect(await isExported('10.77.0.21')).toBe(true);
+  expect(await bootIds(), 'no node of the pair rebooted').toEqual(booted);
 }
 
 async function theLeaderIsKilled(lab: Scenario): Promise<string> {
