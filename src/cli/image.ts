@@ -7,6 +7,10 @@ import {
   partsOf,
 } from '../images/image-store.ts';
 import { type RegisterCommand, say } from './command.ts';
+import { findImage, imageWord, mebibytes } from './find-image.ts';
+import { registerCarry } from './image-carry.ts';
+import { registerGc } from './image-gc.ts';
+import { registerPublish } from './image-publish.ts';
 import { renderTable } from './table.ts';
 
 export const register: RegisterCommand = (program, globals) => {
@@ -18,7 +22,13 @@ export const register: RegisterCommand = (program, globals) => {
     .command('ls')
     .description('list the images')
     .action(async () => {
-      const rows = (await store().list()).map(rowOf);
+      const opened = store();
+      const rows = await Promise.all(
+        (await opened.list()).map(async (found) => ({
+          ...rowOf(found),
+          published: (await stepOf(opened, found)) ?? null,
+        })),
+      );
       if (json()) return say(JSON.stringify(rows, null, 2));
       if (rows.length === 0) return say('no image yet: rolecall build');
       say(
@@ -28,7 +38,7 @@ export const register: RegisterCommand = (program, globals) => {
             row.name,
             row.architecture,
             row.digest.slice(0, 12),
-            row.tags.join(' '),
+            [...row.tags, ...(row.published ? [before(row.published)] : [])].join(' '),
             row.kernelVersion,
             String(row.packages),
             mebibytes(row.size.root),
@@ -40,7 +50,7 @@ export const register: RegisterCommand = (program, globals) => {
   image
     .command('show')
     .description("show an image's parts")
-    .argument('<image>', 'name, or the first digits of its digest, four or more')
+    .argument('<image>', imageWord)
     .action(async (word: string) => {
       const found = await findImage(store(), word);
       if (json()) return say(JSON.stringify([found], null, 2));
@@ -62,7 +72,7 @@ export const register: RegisterCommand = (program, globals) => {
   image
     .command('diff')
     .description('compare packages and sizes of two images')
-    .argument('<from>', 'name, or the first digits of its digest, four or more')
+    .argument('<from>', imageWord)
     .argument('<to>', 'the same of the other image')
     .action(async (first: string, second: string) => {
       const opened = store();
@@ -98,7 +108,7 @@ export const register: RegisterCommand = (program, globals) => {
   image
     .command('verify')
     .description('read the stored images and compare every digest')
-    .argument('[image]', 'name, or the first digits of its digest, four or more; all by default')
+    .argument('[image]', `${imageWord}; all by default`)
     .action(async (word: string | undefined) => {
       const opened = store();
       const digests =
@@ -116,51 +126,18 @@ export const register: RegisterCommand = (program, globals) => {
       );
     });
 
-  image
-    .command('publish')
-    .description('let nodes boot this image from their next boot on')
-    .argument('<image>', 'name (its newest build), or the first digits of its digest, four or more')
-    .action(async (word: string) => {
-      const opened = store();
-      const found = await findImage(opened, word);
-      const damage = await opened.verify(found.digest);
-      if (damage.length > 0) {
-        throw new AppError(
-          'damaged-image',
-          `the image ${found.digest} is damaged: ${damage.map((d) => `${d.part} ${d.message}`).join(', ')}`,
-          'rolecall build',
-        );
-      }
-      await opened.tag(found.digest, 'published');
-      if (json()) return say(JSON.stringify([{ digest: found.digest, published: true }], null, 2));
-      say(`published: nodes boot ${found.manifest.name} ${found.digest.slice(0, 12)} from now on`);
-    });
+  registerPublish(image, globals);
+  registerCarry(image, globals);
+  registerGc(image, globals);
 };
 
-/** The image whose digest begins so, or the newest build of that name. */
-async function findImage(store: ImageStore, word: string): Promise<ImageListing> {
-  const images = await store.list();
-  const named = images.filter((i) => i.manifest.name === word);
-  if (named.length === 0 && /^[0-9a-f]{0,3}$/.test(word)) {
-    const what = word === '' ? 'an empty word' : word;
-    throw new AppError(
-      'usage',
-      `${what} is no name and less than four digits`,
-      'rolecall image ls',
-    );
-  }
-  const found =
-    named.length > 0
-      ? named.filter((i) => named.length === 1 || i.tags.includes('built'))
-      : images.filter((i) => i.digest.startsWith(word));
-  const [only, ...more] = found;
-  if (only && more.length === 0) return only;
-  throw new AppError(
-    'no-such-image',
-    only ? `${word} may be any of ${found.length} images` : `no image ${word} in the store`,
-    'rolecall image ls',
-  );
+/** How many publications ago the image was the published one, 0 where it is; undefined where never. */
+async function stepOf(store: ImageStore, { digest, manifest }: ImageListing) {
+  const step = (await store.published(manifest.name, manifest.architecture)).indexOf(digest);
+  return step < 0 ? undefined : step;
 }
+
+const before = (step: number) => (step === 1 ? 'before' : `before-${step}`);
 
 function rowOf({ digest, manifest, tags }: ImageListing) {
   const { name, architecture, kernelVersion, packages } = manifest;
@@ -173,8 +150,4 @@ function rowOf({ digest, manifest, tags }: ImageListing) {
       root: manifest.root.size,
     },
   };
-}
-
-function mebibytes(bytes: number): string {
-  return `${(bytes / 1_048_576).toFixed(1)} MiB`;
 }

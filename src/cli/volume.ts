@@ -1,4 +1,3 @@
-import { createInterface } from 'node:readline/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { AppError } from '../errors.ts';
@@ -8,6 +7,7 @@ import type { VolumeStatus } from '../http/volume-status.ts';
 import { type CreatePlan, type PairMember, planCreate } from '../volumes/plan-create.ts';
 import { fetchAdmin, postAdmin } from './admin-client.ts';
 import { type GlobalOptions, type RegisterCommand, say } from './command.ts';
+import { confirm } from './confirm.ts';
 import { renderTable } from './table.ts';
 
 /** Adds `volume`: replicated storage, made and looked at. */
@@ -65,7 +65,7 @@ async function createVolume(
     throw new AppError('volume-refused', `${plan.reasons.join('\n')}`, plan.hint);
   }
   say(renderPlan(volume, plan));
-  if (!yes) await askFor(name);
+  if (!yes) await confirm(name);
   const disks = Object.fromEntries(plan.overwrite.map(({ node, token }) => [node, token]));
   const answer = await postAdmin(globals, createVolumePath(encodeURIComponent(name)), {
     ...{ force, disks },
@@ -98,20 +98,6 @@ export function renderPlan(
       ? 'The volume begins empty.'
       : `The copy of ${plan.source} stays, and goes over to the new disk.`;
   return `Volume ${name}: ALL that is on ${plan.overwrite.length === 1 ? 'this disk' : 'these disks'} is overwritten:\n${renderTable(['node', 'disk', 'size', 'model', 'now'], rows)}\n${end}`;
-}
-
-async function askFor(name: string): Promise<void> {
-  if (!process.stdin.isTTY) {
-    throw new AppError(
-      'not-confirmed',
-      'nobody can be asked here, so nothing was changed',
-      'in a terminal, or with --yes',
-    );
-  }
-  const terminal = createInterface({ input: process.stdin, output: process.stdout });
-  const typed = await terminal.question(`Type ${name} to go on: `);
-  terminal.close();
-  if (typed.trim() !== name) throw new AppError('not-confirmed', 'nothing was changed');
 }
 
 async function followOrder(globals: GlobalOptions, name: string, id: string): Promise<void> {

@@ -88,6 +88,7 @@ export function createAdminApp(service: AdminService, options: AdminOptions = {}
       else refuse(response, 400, 'bad-parameter', query.message, query.hint);
     },
     volumes: (_request, response) => void response.json(service.volumes()),
+    images: (_request, response) => void response.json(service.heldImages()),
     stream: (_request, response) => streamChanges(service, response),
     health(_request, response) {
       const { version, site, generation, startedAt } = service.facts();

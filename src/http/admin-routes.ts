@@ -3,6 +3,7 @@ import {
   bootSchema,
   errorSchema,
   healthSchema,
+  heldImageSchema,
   lastBootSchema,
   loggedEventSchema,
   nodeDetailSchema,
@@ -96,6 +97,12 @@ export const adminRoutes = {
     summary: 'Every volume: who leads it, and both copies',
     type: 'application/json',
     schema: z.array(volumeStatusSchema),
+  },
+  images: {
+    path: '/api/v1/images/held',
+    summary: 'Images that nodes run or are booting: `rolecall image gc` leaves them',
+    type: 'application/json',
+    schema: z.array(heldImageSchema),
   },
   health: {
     path: '/api/v1/health',

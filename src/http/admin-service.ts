@@ -5,6 +5,7 @@ import type { WirePacket } from '../pxe/wire-packet.ts';
 import type { BootRecord } from '../state/boots.ts';
 import type { Event } from '../state/event.ts';
 import type { EventQuery, LoggedEvent } from '../state/events.ts';
+import type { HeldImage } from '../state/held-images.ts';
 import type { NodeDetail } from '../state/node-status.ts';
 import type { VolumeStatus } from './volume-status.ts';
 
@@ -53,6 +54,8 @@ export interface AdminService {
   /** The same as a capture file, of packets at or after `since` (milliseconds since the epoch). */
   capture(machine: MacAddress, since: number): Uint8Array;
   volumes(): readonly VolumeStatus[];
+  /** Images that boots still need. */
+  heldImages(): readonly HeldImage[];
   /** undefined while the site on disk is the one that is served. */
   siteProblem(): SiteProblem | undefined;
   /** Calls with each change as it happens; gives back what ends that. */

@@ -191,6 +191,11 @@ export const volumeStatusSchema = z.strictObject({
     .describe('the last `volume create`'),
 });
 
+export const heldImageSchema = z.strictObject({
+  image: z.string().describe("digest of the image's manifest"),
+  nodes: z.array(z.string()),
+});
+
 export const healthSchema = z.strictObject({
   status: z
     .enum(['ok', 'degraded'])

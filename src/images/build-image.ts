@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { type Digest, digestOfValue, parseDigest } from '../digest.ts';
 import { AppError } from '../errors.ts';
 import { writeDurably } from '../system/durable-file.ts';
-import { holdFileLock } from '../system/file-lock.ts';
 import { runProgram } from '../system/run-program.ts';
+import { underBuildLock } from './build-lock.ts';
 import { type BuildEvent, executeBuild, isKept, outputOf, sweepCache } from './execute-build.ts';
 import type { ImageDefinition } from './image-definition.ts';
 import { type ImageStore, openImageStore, type StoredImage } from './image-store.ts';
@@ -50,19 +50,7 @@ export interface PlannedStep {
  */
 export async function buildImage(request: BuildRequest): Promise<BuildResult> {
   requireRoot();
-  const lock = await holdFileLock(join(request.state, 'build.lock'));
-  if (!lock) {
-    throw new AppError(
-      'build-running',
-      `another build is running in ${request.state}`,
-      'wait for it to end',
-    );
-  }
-  try {
-    return await buildUnderLock(request);
-  } finally {
-    await lock.release();
-  }
+  return underBuildLock(request.state, () => buildUnderLock(request));
 }
 
 /** What a build would do, and what it would not do again. Changes nothing and asks no network. */
@@ -110,8 +98,8 @@ async function buildUnderLock(request: BuildRequest): Promise<BuildResult> {
   const image = present ?? (await presentImage(store, cache, steps));
   if (!image) throw new Error('the build left no image');
   await store.tag(image.digest, 'built');
-  const before = await store.resolve(definition.name, architecture);
-  const publishes = (request.publish || !before) && before?.digest !== image.digest;
+  const [before] = await store.published(definition.name, architecture);
+  const publishes = (request.publish || !before) && before !== image.digest;
   if (publishes) await store.tag(image.digest, 'published');
   await sweepCache(cache, steps);
   return { image, built: !present, published: publishes };
@@ -127,10 +115,9 @@ async function presentImage(
   if (!last) return undefined;
   const text = await readFile(join(outputOf(cache, last), 'image'), 'utf8').catch(() => '');
   const digest = parseDigest(text);
-  const image = digest && (await store.read(digest));
-  if (!image) return undefined;
-  if ((await store.verify(image.digest)).length > 0) return undefined;
-  return image;
+  if (digest === undefined || !(await store.digests()).includes(digest)) return undefined;
+  // A damaged manifest is found by verify, and made anew.
+  return (await store.verify(digest)).length > 0 ? undefined : store.read(digest);
 }
 
 async function wantsPackages(cache: string, steps: readonly Step[]): Promise<boolean> {

@@ -1,26 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
-import {
-  constants,
-  copyFile,
-  mkdir,
-  open,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  stat,
-} from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { constants, copyFile, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Blob, ImageManifest } from '../boot/image-manifest.ts';
 import { canonicalJson, type Digest, digestOf, parseDigest } from '../digest.ts';
 import { AppError } from '../errors.ts';
-import { fingerprintFolder } from '../site/folder-fingerprint.ts';
 import { syncFolder, writeDurably } from '../system/durable-file.ts';
-import { watchTree } from '../system/watch-tree.ts';
-
-/** `built` is the newest build; `published` is what nodes boot. */
-export type ImageTag = 'built' | 'published';
+import { type ImageTag, imageTags, namesIn, openImageTags, textOf } from './image-tags.ts';
+import { moveTag, type TagHistory, takeTagBack } from './tag-history.ts';
 
 export interface StoredImage {
   /** Digest of the manifest: the image's own. */
@@ -47,6 +33,8 @@ export interface ImageStore {
   resolve(name: string, architecture: string, tag?: ImageTag): Promise<StoredImage | undefined>;
   /** The image of that digest; refuses a manifest that holds other bytes (`damaged-manifest`). */
   read(digest: Digest): Promise<StoredImage | undefined>;
+  /** The images that nodes were given: the published one first, then those before, newest first. */
+  published(name: string, architecture: string): Promise<TagHistory>;
   /** Every image whose manifest is whole. */
   list(): Promise<ImageListing[]>;
   /** The digest of every image, damaged ones too, sorted. */
@@ -56,34 +44,44 @@ export interface ImageStore {
   hasBlob(blob: Blob): Promise<boolean>;
   /** Takes a file in: hashed while it is copied, durable when this resolves. */
   addBlob(file: string): Promise<Blob>;
+  /**
+   * Takes in bytes that must be those of `blob`, durable when this resolves; refuses others and keeps nothing
+   * of them (`wrong-blob`).
+   */
+  addBytes(bytes: AsyncIterable<Uint8Array>, blob: Blob): Promise<void>;
   /** Takes an image in; all its blobs must be there. */
   addImage(manifest: ImageManifest): Promise<StoredImage>;
   /** Moves the tag of the image's name and architecture to it, at once or not at all. */
   tag(digest: Digest, tag: ImageTag): Promise<void>;
+  /**
+   * Takes the tag `published` back to an image that it named before, and forgets those since; refuses one that
+   * it did not name (`not-published-before`).
+   */
+  rollback(digest: Digest): Promise<void>;
   /** Calls when a tag has moved; gives back what ends that. */
   watchTags(listener: () => void): () => void;
   /** Reads every blob of the image and compares size and digest. */
   verify(digest: Digest): Promise<StoreDamage[]>;
   /**
-   * Deletes what killed builds left (half-written files, blobs of no image) and damaged manifests.
-   * Only under the build lock.
+   * Deletes what killed builds left (half-written files, blobs of no image) and damaged manifests that no
+   * tag names; gives back how many bytes of blobs. While a tag names a damaged manifest no blob is deleted:
+   * they may be that image's. Only under the build lock.
    */
-  sweep(): Promise<void>;
+  sweep(): Promise<number>;
+  /**
+   * Deletes these images and what no other image needs; gives back how many bytes of blobs. Refuses one that
+   * a tag names, and then deletes none (`image-tagged`). Only under the build lock.
+   */
+  remove(images: readonly Digest[]): Promise<number>;
 }
-
-/** Milliseconds between looks at the tags where the kernel reports nothing. */
-const pollInterval = 5000;
-
-const tags: readonly ImageTag[] = ['built', 'published'];
 
 /** The store in `<stateDir>/images`; an empty or absent folder is an empty store. */
 export function openImageStore(stateDir: string): ImageStore {
   const root = join(stateDir, 'images');
   const blobPath = (digest: Digest) => join(root, 'blobs', digest);
   const manifestPath = (digest: Digest) => join(root, 'manifests', `${digest}.json`);
-  const tagPath = (name: string, architecture: string, tag: ImageTag) =>
-    join(root, 'tags', name, architecture, tag);
   const asideFolder = join(root, 'incoming');
+  const tags = openImageTags(root);
 
   const read: ImageStore['read'] = async (digest) => {
     const text = await textOf(manifestPath(digest));
@@ -93,7 +91,7 @@ export function openImageStore(stateDir: string): ImageStore {
   };
 
   const resolve: ImageStore['resolve'] = async (name, architecture, tag = 'published') => {
-    const digest = parseDigest((await textOf(tagPath(name, architecture, tag)))?.trim() ?? '');
+    const [digest] = await tags.history({ name, architecture, tag });
     return digest === undefined ? undefined : read(digest);
   };
 
@@ -113,49 +111,18 @@ export function openImageStore(stateDir: string): ImageStore {
       throw error;
     });
 
-  return {
-    resolve,
-    read,
-    blobPath,
-    hasBlob,
-    digests,
-    list: async () => {
-      const images: ImageListing[] = [];
-      for (const digest of await digests()) {
-        const image = await readWhole(digest);
-        if (!image) continue;
-        const { name, architecture } = image.manifest;
-        const held: ImageTag[] = [];
-        for (const tag of tags) {
-          const text = await textOf(tagPath(name, architecture, tag));
-          if (text?.trim() === digest) held.push(tag);
-        }
-        images.push({ ...image, tags: held });
-      }
-      return images;
-    },
-    watchTags(listener) {
-      const folder = join(root, 'tags');
-      mkdirSync(folder, { recursive: true });
-      const unwatch = watchTree(folder, listener);
-      let known = fingerprintFolder(folder);
-      const look = async () => {
-        const [before, now] = await Promise.all([known, fingerprintFolder(folder)]);
-        known = Promise.resolve(now);
-        if (now !== before) listener();
-      };
-      const timer = setInterval(() => void look(), pollInterval).unref();
-      return () => {
-        clearInterval(timer);
-        unwatch();
-      };
-    },
-    addBlob: async (file) => {
-      await mkdir(asideFolder, { recursive: true });
-      await mkdir(join(root, 'blobs'), { recursive: true });
-      const aside = join(asideFolder, randomBytes(8).toString('hex'));
-      await copyFile(file, aside, constants.COPYFILE_FICLONE);
+  /** Puts what `write` writes aside into the store, if `check` finds nothing wrong with it. */
+  async function takeIn(
+    write: (aside: string) => Promise<void>,
+    check: (blob: Blob) => void,
+  ): Promise<Blob> {
+    await mkdir(asideFolder, { recursive: true });
+    await mkdir(join(root, 'blobs'), { recursive: true });
+    const aside = join(asideFolder, randomBytes(8).toString('hex'));
+    try {
+      await write(aside);
       const blob = await readBlob(aside);
+      check(blob);
       const copy = await open(aside, 'r+');
       try {
         await copy.chmod(0o644);
@@ -166,6 +133,84 @@ export function openImageStore(stateDir: string): ImageStore {
       await rename(aside, blobPath(blob.digest));
       await syncFolder(join(root, 'blobs'));
       return blob;
+    } catch (error) {
+      await rm(aside, { force: true });
+      throw error;
+    }
+  }
+
+  async function sweep(): Promise<number> {
+    await rm(asideFolder, { recursive: true, force: true });
+    for (const name of await namesIn(join(root, 'manifests'))) {
+      if (name.endsWith('.tmp')) await rm(join(root, 'manifests', name), { force: true });
+    }
+    await tags.sweep();
+    const tagged = await tags.named();
+    const needed = new Set<string>();
+    for (const digest of await digests()) {
+      const image = await readWhole(digest);
+      if (!image && tagged.has(digest)) return 0;
+      // Nothing can be read from it any more, and nobody boots it.
+      if (!image) await rm(manifestPath(digest), { force: true });
+      for (const [, blob] of image ? partsOf(image.manifest) : []) needed.add(blob.digest);
+    }
+    let bytes = 0;
+    for (const name of await namesIn(join(root, 'blobs'))) {
+      if (needed.has(name)) continue;
+      const path = join(root, 'blobs', name);
+      const { size } = await stat(path);
+      await rm(path, { force: true });
+      bytes += size;
+    }
+    return bytes;
+  }
+
+  return {
+    resolve,
+    read,
+    blobPath,
+    hasBlob,
+    digests,
+    sweep,
+    published: (name, architecture) => tags.history({ name, architecture, tag: 'published' }),
+    watchTags: tags.watch,
+    list: async () => {
+      const images: ImageListing[] = [];
+      for (const digest of await digests()) {
+        const image = await readWhole(digest);
+        if (!image) continue;
+        const { name, architecture } = image.manifest;
+        const held: ImageTag[] = [];
+        for (const tag of imageTags) {
+          if ((await tags.history({ name, architecture, tag }))[0] === digest) held.push(tag);
+        }
+        images.push({ ...image, tags: held });
+      }
+      return images;
+    },
+    addBlob: (file) =>
+      takeIn(
+        (aside) => copyFile(file, aside, constants.COPYFILE_FICLONE),
+        () => undefined,
+      ),
+    addBytes: async (bytes, wanted) => {
+      await takeIn(
+        async (aside) => {
+          const file = await open(aside, 'wx');
+          try {
+            await file.writeFile(bytes);
+          } finally {
+            await file.close();
+          }
+        },
+        ({ digest, size }) => {
+          if (digest === wanted.digest && size === wanted.size) return;
+          throw new AppError(
+            'wrong-blob',
+            `${size} bytes with the digest ${digest} came as ${wanted.digest} of ${wanted.size}`,
+          );
+        },
+      );
     },
     addImage: async (manifest) => {
       for (const [part, blob] of partsOf(manifest)) {
@@ -185,13 +230,36 @@ export function openImageStore(stateDir: string): ImageStore {
       const image = await read(digest);
       if (!image) throw noSuchImage(digest);
       const { name, architecture } = image.manifest;
-      const path = tagPath(name, architecture, tag);
-      await writeDurably(path, `${digest}\n`);
-      // The folders of the name may be new themselves.
-      for (const folder of [dirname(dirname(path)), join(root, 'tags'), root, stateDir]) {
-        await syncFolder(folder);
-      }
+      await tags.change({ name, architecture, tag }, (history) => moveTag(history, digest));
     },
+    rollback: async (digest) => {
+      const image = await read(digest);
+      if (!image) throw noSuchImage(digest);
+      const { name, architecture } = image.manifest;
+      const place = { name, architecture, tag: 'published' } as const;
+      if (await tags.change(place, (history) => takeTagBack(history, digest))) return;
+      throw new AppError(
+        'not-published-before',
+        `the image ${digest} is not one that was published before the one that is`,
+        'rolecall image ls; rolecall image publish takes any',
+      );
+    },
+    remove: (images) =>
+      tags.hold(async () => {
+        const named = await tags.named();
+        for (const digest of images) {
+          if (!named.has(digest)) continue;
+          throw new AppError(
+            'image-tagged',
+            `a tag names the image ${digest} by now`,
+            'rolecall image gc',
+          );
+        }
+        // First the manifests: killed between, this leaves blobs of no image, which the next sweep deletes.
+        for (const digest of images) await rm(manifestPath(digest), { force: true });
+        if (images.length > 0) await syncFolder(join(root, 'manifests'));
+        return sweep();
+      }),
     verify: async (digest) => {
       const image = await readWhole(digest);
       if (!image) {
@@ -211,30 +279,6 @@ export function openImageStore(stateDir: string): ImageStore {
         if (message) damage.push({ image: digest, part, digest: blob.digest, message });
       }
       return damage;
-    },
-    sweep: async () => {
-      await rm(asideFolder, { recursive: true, force: true });
-      const folders = [join(root, 'manifests')];
-      for (const name of await namesIn(join(root, 'tags'))) {
-        for (const architecture of await namesIn(join(root, 'tags', name))) {
-          folders.push(join(root, 'tags', name, architecture));
-        }
-      }
-      for (const folder of folders) {
-        for (const name of await namesIn(folder)) {
-          if (name.endsWith('.tmp')) await rm(join(folder, name), { force: true });
-        }
-      }
-      const named = new Set<string>();
-      for (const digest of await digests()) {
-        const image = await readWhole(digest);
-        // Nothing can be read from it any more, and the build makes it anew.
-        if (!image) await rm(manifestPath(digest), { force: true });
-        for (const [, blob] of image ? partsOf(image.manifest) : []) named.add(blob.digest);
-      }
-      for (const name of await namesIn(join(root, 'blobs'))) {
-        if (!named.has(name)) await rm(join(root, 'blobs', name), { force: true });
-      }
     },
   };
 }
@@ -256,20 +300,6 @@ async function readBlob(path: string): Promise<Blob> {
   const digest = parseDigest(hash.digest('hex'));
   if (digest === undefined) throw new Error('SHA-256 gave no digest');
   return { digest, size };
-}
-
-async function namesIn(folder: string): Promise<string[]> {
-  return readdir(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
-    throw error;
-  });
-}
-
-async function textOf(path: string): Promise<string | undefined> {
-  return readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
 }
 
 function noSuchImage(digest: Digest): AppError {

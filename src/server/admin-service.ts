@@ -4,6 +4,7 @@ import type { MacAddress } from '../net/mac.ts';
 import type { BootTrace } from '../pxe/boot-trace.ts';
 import { diagnoseBoot } from '../pxe/diagnose-boot.ts';
 import { packPcap } from '../pxe/pcap.ts';
+import { heldImages } from '../state/held-images.ts';
 import { type NodeDetail, statusOf } from '../state/node-status.ts';
 import type { State } from '../state/state.ts';
 import type { Follower } from './follow-sets.ts';
@@ -77,6 +78,7 @@ export function createAdminService(parts: AdminServiceParts): AdminService {
       return packPcap(packets.filter((packet) => packet.at >= since));
     },
     volumes: parts.volumes.list,
+    heldImages: () => heldImages(state.boots),
     siteProblem: site.problem,
     subscribe(listener) {
       const ends = [

@@ -1,6 +1,7 @@
 import type { Problem, Result } from '../errors.ts';
 import type { Cidr } from '../net/ipv4.ts';
 import { type AddressClaim, checkAddressClaims } from './address-claims.ts';
+import { readImages } from './image-key.ts';
 import { type ParsedNetworks, parseNetworks } from './parse-networks.ts';
 import { type ParsedNode, parseNode, readRoleParams } from './parse-node.ts';
 import type { Choices } from './parse-selector.ts';
@@ -19,6 +20,7 @@ const keys = [
   'networks',
   'unknown',
   'secureBoot',
+  'images',
   'services',
   'volumes',
   'clientClasses',
@@ -90,6 +92,7 @@ function readSite(texts: ReadonlyMap<string, string>, problems: Problem[]): Site
     networks: networks.networks,
     unknown: head.unknown ?? 'spare',
     secureBoot: head.secureBoot ?? false,
+    images: head.images,
     services,
     volumes,
     clientClasses,
@@ -116,6 +119,7 @@ function readHead(top: YamlPlace, found: Fields<(typeof keys)[number]>) {
     ntp: (found.ntp?.items() ?? []).map(readIpv4).filter((a) => a !== undefined),
     unknown: found.unknown?.oneOf(['spare', 'ignore']),
     secureBoot: found.secureBoot?.flag(),
+    images: readImages(found.images),
     clientClasses: readClientClasses(found.clientClasses),
     roleParams: readRoleParams(found.roles),
   };

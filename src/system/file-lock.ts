@@ -14,11 +14,25 @@ export interface FileLock {
  * The lock is flock(2)'s: the kernel drops it with its holder, a child that ends when our end
  * of its pipe closes, so a killed process leaves none behind.
  */
-export async function holdFileLock(path: string): Promise<FileLock | undefined> {
+export function holdFileLock(path: string): Promise<FileLock | undefined> {
+  return takeFileLock(path, ['--nonblock']);
+}
+
+/** The same, but waits for as long as another process holds it: only where that is short. */
+export async function waitForFileLock(path: string): Promise<FileLock> {
+  const lock = await takeFileLock(path, []);
+  if (!lock) throw new Error('flock gave up waiting');
+  return lock;
+}
+
+async function takeFileLock(
+  path: string,
+  options: readonly string[],
+): Promise<FileLock | undefined> {
   await mkdir(dirname(path), { recursive: true });
   const holder = spawn(
     'flock',
-    ['--nonblock', '--no-fork', '--conflict-exit-code', '75', path, 'sh', '-c', 'echo held; cat'],
+    [...options, '--no-fork', '--conflict-exit-code', '75', path, 'sh', '-c', 'echo held; cat'],
     { stdio: ['pipe', 'pipe', 'pipe'] },
   );
   const ended = once(holder, 'exit');

@@ -1,11 +1,14 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, cp, mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createBootSet } from '../../../src/boot/boot-set.ts';
 import { register } from '../../../src/cli/image.ts';
 import type { Digest } from '../../../src/digest.ts';
 import { openImageStore } from '../../../src/images/image-store.ts';
 import type { ImageFacts } from '../../../src/roles/image-facts.ts';
+import { openState } from '../../../src/state/state.ts';
+import { address, mac } from '../state/fold.ts';
 import { runCommands } from './run-rolecall.ts';
 
 const golden = join(import.meta.dirname, '../../golden/overlay');
@@ -73,4 +76,135 @@ test('two images compared: packages by name, and sizes', async () => {
       sizes: [{ part: 'kernel' }, { part: 'initramfs' }, { part: 'root', from: 16, to: 11 }],
     },
   ]);
+});
+
+/** Another image beside the first, published. */
+async function publishAnother(text: string): Promise<Digest> {
+  const store = openImageStore(state);
+  const before = await store.read(digest as Digest);
+  if (!before) throw new Error('the image is gone');
+  await writeFile(join(state, 'part'), text);
+  const root = await store.addBlob(join(state, 'part'));
+  const image = await store.addImage({ ...before.manifest, root });
+  await store.tag(image.digest, 'published');
+  return image.digest;
+}
+
+test('rollback goes back step by step, says what it took back, and ends with a hint', async () => {
+  const store = openImageStore(state);
+  await store.tag(digest as Digest, 'published');
+  const second = await publishAnother('second');
+  const third = await publishAnother('third');
+  const { out, code } = await run('image', 'rollback');
+  expect(code).toBe(0);
+  expect(out).toContain(`nodes boot universal ${second.slice(0, 12)}`);
+  expect(out).toContain(`rolecall image publish ${third.slice(0, 12)}`);
+  const json = await run('--json', 'image', 'rollback');
+  expect(JSON.parse(json.out)).toEqual([{ digest, before: second }]);
+  const { err } = await run('image', 'rollback');
+  expect(err).toContain(`published before ${digest.slice(0, 12)} is in the store`);
+  expect((await run('image', 'rollback', 'other')).err).toContain('no image other (amd64) is pub');
+});
+
+test('rollback passes over an image that is gone, and refuses a damaged one', async () => {
+  const store = openImageStore(state);
+  await store.tag(digest as Digest, 'published');
+  const second = await publishAnother('second');
+  const third = await publishAnother('third');
+  await store.remove([second]);
+  await truncate(
+    store.blobPath((await store.read(digest as Digest))?.manifest.root.digest as Digest),
+    3,
+  );
+  const { err, code } = await run('image', 'rollback');
+  expect({ err, code }).toMatchObject({ err: expect.stringContaining('is damaged'), code: 1 });
+  expect((await store.resolve('universal', 'amd64'))?.digest).toBe(third);
+});
+
+test('ls says which images were published before', async () => {
+  await openImageStore(state).tag(digest as Digest, 'published');
+  await publishAnother('second');
+  const { out } = await run('image', 'ls');
+  expect(out).toMatch(new RegExp(`${digest.slice(0, 12)} +before `));
+  const rows = JSON.parse((await run('--json', 'image', 'ls')).out) as { published: unknown }[];
+  expect(rows.map(({ published }) => published).sort()).toEqual([0, 1]);
+});
+
+test('name@published is what nodes boot, name its newest build', async () => {
+  const store = openImageStore(state);
+  await store.tag(digest as Digest, 'built');
+  const second = await publishAnother('second');
+  expect((await run('image', 'show', 'universal')).out).toContain(digest);
+  expect((await run('image', 'show', 'universal@published')).out).toContain(second);
+  expect((await run('image', 'show', 'universal@tested')).err).toContain('NAME@published');
+});
+
+test('gc shows what goes and why the rest stays, and deletes only when told to', async () => {
+  const store = openImageStore(state);
+  await store.tag(digest as Digest, 'published');
+  const others = [await publishAnother('1'), await publishAnother('2'), await publishAnother('3')];
+  const dry = await run('image', 'gc', '--dry-run');
+  expect(dry.out).toMatch(new RegExp(`${digest.slice(0, 12)} .* goes`));
+  expect(dry.out).toMatch(new RegExp(`${others[2]?.slice(0, 12)} .* stays: published$`, 'm'));
+  expect(dry.out).toContain('1 of 4 images go');
+  const asked = await run('image', 'gc');
+  expect(asked).toMatchObject({ err: expect.stringContaining('--yes'), code: 1 });
+  expect(await store.digests()).toHaveLength(4);
+  const done = await run('image', 'gc', '--yes');
+  expect(done.out).toContain('deleted 1 image');
+  expect((await store.digests()).sort()).toEqual([...others].sort());
+  const json = JSON.parse((await run('--json', 'image', 'gc', '--past', '0', '--yes')).out);
+  expect(json[0].images.filter((one: { deleted: boolean }) => one.deleted)).toHaveLength(2);
+  expect((await run('image', 'gc', '--past', 'two')).code).toBe(2);
+});
+
+test('gc leaves what a boot needs, by the word of the state folder', async () => {
+  const store = openImageStore(state);
+  await publishAnother('1');
+  const blob = (await store.read(digest as Digest))?.manifest.root;
+  if (!blob) throw new Error('the image is gone');
+  const opened = openState(state);
+  const parts = { kernel: blob, initramfs: blob, root: blob, overlay: blob };
+  await opened.boots.record({
+    ...{ bootId: 'b'.repeat(32), machine: mac(1), node: 'web1', token: 't', createdAt: 0 },
+    address: address(21),
+    set: createBootSet({
+      node: 'web1',
+      roles: [],
+      image: digest as Digest,
+      arguments: [],
+      ...parts,
+    }),
+  });
+  const busy = await run('image', 'gc', '--yes');
+  expect(busy.err).toContain('another rolecall has');
+  opened.close();
+  const { out } = await run('image', 'gc', '--yes');
+  expect(out).toContain('stays: booted by web1');
+  expect(await store.digests()).toContain(digest);
+});
+
+test('an image goes from one machine to another in a signed file', async () => {
+  await openImageStore(state).tag(digest as Digest, 'built');
+  const site = join(state, 'site');
+  await cp(join(golden, 'lab-swap/site'), site, { recursive: true });
+  const file = join(state, 'universal.tar');
+  const key = join(state, 'image.key');
+  const made = await run('image', 'key', key);
+  expect((await stat(key)).mode & 0o777).toBe(0o600);
+  const lines = /images:\n {2}trust: \[(.*)\]/.exec(made.out)?.[0] ?? '';
+  expect((await run('image', 'key', key)).out).toContain(lines);
+  expect((await run('image', 'export', 'universal', file, '--key', key)).out).toContain(
+    'signed by',
+  );
+  expect((await run('image', 'export', 'universal', file, '--key', key)).err).toContain('--force');
+  const other = join(state, 'other');
+  const take = (...args: string[]) =>
+    runCommands([register], site, ['image', 'import', ...args], other);
+  expect((await take(file)).err).toContain(lines);
+  await appendFile(join(site, 'site.yaml'), `${lines}\n`);
+  expect((await take(file)).out).toContain('not published');
+  expect(await openImageStore(other).resolve('universal', 'amd64')).toBeUndefined();
+  expect((await take(file, '--publish')).out).toContain('published: nodes boot it');
+  expect((await openImageStore(other).resolve('universal', 'amd64'))?.digest).toBe(digest);
 });

@@ -50,6 +50,7 @@ export function aDhcpSite(
     networks: new Map(networks.map((n) => [n.name, n])),
     unknown: change.unknown ?? 'spare',
     secureBoot: false,
+    images: { trust: [] },
     services: new Map(),
     volumes: new Map(),
     clientClasses: new Map(),

@@ -128,6 +128,7 @@ export function sampleService(nodes: readonly NodeDetail[] = []) {
     },
     capture: () => packPcap([]),
     volumes: () => sampleVolumes,
+    heldImages: () => [{ image: digestOf('image'), nodes: ['web1', 'web2'] }],
     siteProblem: () => held.problem,
     subscribe(listener) {
       listeners.add(listener);

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ImageManifest } from '../../../src/boot/image-manifest.ts';
-import { digestOf } from '../../../src/digest.ts';
+import { type Digest, digestOf } from '../../../src/digest.ts';
 import { type ImageStore, openImageStore } from '../../../src/images/image-store.ts';
 
 let state = '';
@@ -45,6 +45,23 @@ describe('blobs', () => {
     expect(await store.hasBlob({ digest, size })).toBe(true);
     expect(await store.hasBlob({ digest, size: 11 })).toBe(false);
     expect(await readdir(join(state, 'images/incoming'))).toEqual([]);
+  });
+
+  it('come whole or not at all', async () => {
+    async function* bytes(text: string) {
+      yield Buffer.from(text);
+    }
+    const wanted = { digest: digestOf('some bytes'), size: 10 };
+    for (const text of ['some bites', 'some byte', '']) {
+      await expect(store.addBytes(bytes(text), wanted)).rejects.toMatchObject({
+        code: 'wrong-blob',
+      });
+    }
+    expect(await store.hasBlob(wanted)).toBe(false);
+    await expect(store.addBlob(join(state, 'absent'))).rejects.toThrow('ENOENT');
+    expect(await readdir(join(state, 'images/incoming'))).toEqual([]);
+    await store.addBytes(bytes('some bytes'), wanted);
+    expect(await store.hasBlob(wanted)).toBe(true);
   });
 
   it('are not there before they are', async () => {
@@ -97,6 +114,58 @@ describe('images', () => {
   });
 });
 
+describe('publications', () => {
+  const publish = async (text: string) => {
+    const { digest } = await store.addImage(await manifest(text));
+    await store.tag(digest, 'published');
+    return digest;
+  };
+  const published = () => store.published('universal', 'amd64');
+
+  it('can be taken back, one after the other', async () => {
+    const [first, second, third] = [await publish('1'), await publish('2'), await publish('3')];
+    expect(await published()).toEqual([third, second, first]);
+    await store.rollback(second);
+    expect(await published()).toEqual([second, first]);
+    expect((await store.resolve('universal', 'amd64'))?.digest).toBe(second);
+    await expect(store.rollback(third)).rejects.toMatchObject({ code: 'not-published-before' });
+    await store.rollback(first);
+    expect(await published()).toEqual([first]);
+  });
+
+  it('by several at once are all remembered', async () => {
+    const digests: Digest[] = [];
+    for (const n of [1, 2, 3, 4, 5]) {
+      digests.push((await store.addImage(await manifest(`${n}`))).digest);
+    }
+    // Each store as another process has it: what keeps them apart is the lock in the folder.
+    await Promise.all(digests.map((digest) => openImageStore(state).tag(digest, 'published')));
+    expect([...(await published())].sort()).toEqual(digests.sort());
+  });
+});
+
+describe('removed images', () => {
+  it('take with them what no other image needs', async () => {
+    const first = await store.addImage(await manifest('1'));
+    const second = await store.addImage(await manifest('2'));
+    await store.tag(second.digest, 'built');
+    const bytes = await store.remove([first.digest]);
+    expect(bytes).toBe('kernel 1initramfs 1root 1'.length);
+    expect(await store.digests()).toEqual([second.digest]);
+    expect(await store.verify(second.digest)).toEqual([]);
+  });
+
+  it('are none that a tag names by now', async () => {
+    const first = await store.addImage(await manifest('1'));
+    const second = await store.addImage(await manifest('2'));
+    await store.tag(second.digest, 'published');
+    await expect(store.remove([first.digest, second.digest])).rejects.toMatchObject({
+      code: 'image-tagged',
+    });
+    expect(await store.digests()).toEqual([first.digest, second.digest].sort());
+  });
+});
+
 describe('verify', () => {
   it('finds every kind of damage and names the part', async () => {
     const image = await store.addImage(await manifest('1'));
@@ -143,6 +212,25 @@ describe('sweep', () => {
     expect((await store.resolve('universal', 'amd64'))?.digest).toBe(image.digest);
     const left = await readdir(join(state, 'images'), { recursive: true });
     expect(left.filter((name) => /tmp$|half/.test(name))).toEqual([]);
+  });
+
+  it('leaves a damaged manifest that nodes boot, and all that may be its', async () => {
+    const image = await store.addImage(await manifest('1'));
+    await store.tag(image.digest, 'published');
+    await appendFile(join(state, `images/manifests/${image.digest}.json`), ' ');
+    expect(await store.sweep()).toBe(0);
+    expect(await store.digests()).toEqual([image.digest]);
+    expect(await store.hasBlob(image.manifest.root)).toBe(true);
+    // The same image built once more mends it.
+    await store.addImage(image.manifest);
+    expect(await store.verify(image.digest)).toEqual([]);
+  });
+
+  it('deletes a damaged manifest that no tag names', async () => {
+    const image = await store.addImage(await manifest('1'));
+    await appendFile(join(state, `images/manifests/${image.digest}.json`), ' ');
+    expect(await store.sweep()).toBe('kernel 1initramfs 1root 1rom'.length);
+    expect(await store.digests()).toEqual([]);
   });
 
   it('is content with an empty store', async () => {

@@ -41,6 +41,7 @@ function site(...nodes: SiteNode[]): Site {
     ]),
     unknown: 'spare',
     secureBoot: false,
+    images: { trust: [] },
     services: new Map(),
     volumes: new Map(),
     clientClasses: new Map(),
