@@ -75,6 +75,11 @@ export interface TransferStep {
 }
 
 const firstRoundTrip = 1000;
+/**
+ * atftp ends its transfer at a second OACK (RFC 2347 has no word on it). Whoever missed the first one asks again,
+ * and whoever's answer was lost repeats that, nearly all within 5 s: the server repeats the OACK only after them.
+ */
+const optionsTimeout = 6000;
 /** Some hundred round trips of a boot segment; clients that are slower are measured to be. */
 const shortestTimeout = 50;
 /** How long after the first a copy of a request may arrive that the network made. */
@@ -88,6 +93,7 @@ const mostKeptBackOff = 2;
 const mostTries = 10;
 /** A client that never answered may be a forged address: it gets few packets. */
 const mostFirstTries = 5;
+const mostOptionTries = 3;
 /** The last block is all that is missing, and its ACK may never come. */
 const mostLastTries = 5;
 
@@ -236,6 +242,7 @@ function runOut(state: TransferState, now: number): TransferStep {
 }
 
 function triesAllowed(state: TransferState): number {
+  if (state.acked < 0) return mostOptionTries;
   if (state.heardAt === undefined) return mostFirstTries;
   return state.acked === state.lastBlock - 1 ? mostLastTries : mostTries;
 }
@@ -287,7 +294,9 @@ function wait(state: TransferState, now: number): TransferStep {
 
 /** RFC 2349's interval stands as the client asked; else RFC 6298 with bounds for a boot segment. */
 function retransmissionTimeout(state: TransferState): number {
-  if (state.terms.timeout !== undefined) return state.terms.timeout;
+  const { timeout } = state.terms;
+  if (state.acked < 0) return timeout === undefined ? optionsTimeout : timeout + 1000;
+  if (timeout !== undefined) return timeout;
   return Math.min(longestTimeout, measuredTimeout(state, shortestTimeout) * 2 ** state.backOff);
 }
 
@@ -300,7 +309,9 @@ function measuredTimeout({ roundTrip }: TransferState, least: number): number {
 function learn(state: TransferState, sample: number): TransferState {
   const { roundTrip, fresh, backOff } = state;
   if (!roundTrip) {
-    const smoothed = fresh ? sample : Math.max(sample, shortestTimeout);
+    // An answer that took longer came a second time, by the client's own timer.
+    const likely = Math.min(sample, firstRoundTrip);
+    const smoothed = fresh ? likely : Math.max(likely, shortestTimeout);
     return { ...state, roundTrip: { smoothed, variation: smoothed / 2 }, backOff: 0 };
   }
   // Blocks sent twice measure nothing, and the longer time-out stays until a measurement fits it;

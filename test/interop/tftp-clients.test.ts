@@ -134,6 +134,13 @@ describe('downloads by other programs', () => {
     120_000,
   );
 
+  // A second OACK ends atftp's transfer: its own repetition of the answer has to come first.
+  it('over a link that loses the first answer to the options', async () => {
+    await network.loseFirstAnswers();
+    const asking = lossProofClients.filter((client) => client !== 'curl without options');
+    expect(await problems(asking, 65_536, 1)).toEqual([]);
+  });
+
   it('says at once that a file is not there', async () => {
     await network.lose(0);
     for (const client of clients) {

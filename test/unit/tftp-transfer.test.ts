@@ -236,6 +236,26 @@ describe('loss', () => {
     expect(step.state.phase).toBe('failed');
   });
 
+  it('repeats an OACK only after a client would have asked again or answered again', () => {
+    let step = last(run(2000, { blksize: '600' }, [[0, start]]));
+    const timers = [step.timer];
+    while (step.timer !== undefined) {
+      step = stepTransfer(step.state, timeout, step.state.deadline);
+      timers.push(step.timer);
+    }
+    expect(timers).toEqual([6000, 6000, 6000, 6000, undefined]);
+    expect(step.state.reason).toBe('no answer to the options, sent 4 times');
+  });
+
+  it('takes no client’s own timer for a slow link', () => {
+    const steps = run(2000, { blksize: '600' }, [
+      [0, start],
+      [5000, ack(0)],
+      [5001, ack(1)],
+    ]);
+    expect(last(steps).timer).toBeLessThan(2000);
+  });
+
   it('keeps to the interval that the client asked for', () => {
     const steps = run(2000, { timeout: '2' }, [
       [0, start],
@@ -243,7 +263,7 @@ describe('loss', () => {
       [2005, timeout],
       [4005, timeout],
     ]);
-    expect(steps.map((step) => step.timer)).toEqual([2000, 2000, 2000, 2000]);
+    expect(steps.map((step) => step.timer)).toEqual([3000, 2000, 2000, 2000]);
   });
 
   it('measures only blocks that were sent once', () => {
