@@ -15,7 +15,8 @@ export interface SendOptions {
 
 /**
  * Sends a file, or the one range of it that was asked for (RFC 9110 §14); answers HEAD, If-None-Match,
- * If-Range. Resolves to the bytes of body handed over and whether that was the whole file.
+ * If-Range. Resolves to the bytes of body that left and whether that was the whole file; on the way
+ * `response.locals.bodySent` has them.
  */
 export async function sendFile(
   request: Request,
@@ -60,27 +61,24 @@ export async function sendFile(
   // Opened before the headers go out: a file that vanished is still worth a proper answer.
   const handle = await open(file.path);
   response.setHeader('Content-Length', last - first + 1);
-  const wantedBytes = last - first + 1;
-  const { socket } = request;
-  const before = socket.bytesWritten;
-  const { bytes, isWritten } = await sendOpened(response, handle, first, last);
+  const bytes = await sendOpened(response, handle, first, last);
   // A file shorter than announced would leave the client waiting for the rest, and after a failure of the
   // disk only the cut connection can tell.
-  if (isWritten && bytes === wantedBytes) response.end();
+  if (bytes === last - first + 1) response.end();
   else response.destroy();
-  // A client that has every byte may close before the answer is ended here: it lacks nothing.
-  const handedOver = (socket.bytesWritten ?? 0) - before;
-  const isWhole = bytes === file.size && (isWritten || handedOver >= file.size);
-  return { bytes, complete: isWhole };
+  return { bytes, complete: bytes === file.size };
 }
 
-/** Sends the bytes from `first` to `last`; gives back how many it came to, and whether the kernel took them all. */
+/**
+ * Sends the bytes from `first` to `last`; gives back how many of them the kernel took, in whole pieces. A socket's
+ * own count includes what still waits for the kernel, and the head.
+ */
 async function sendOpened(
   response: Response,
   handle: FileHandle,
   first: number,
   last: number,
-): Promise<{ readonly bytes: number; readonly isWritten: boolean }> {
+): Promise<number> {
   let reader: FileReader | undefined;
   let ahead: Promise<FilePiece> | undefined;
   let at = first;
@@ -96,8 +94,10 @@ async function sendOpened(
       ahead = next <= last && chunk.length > 0 ? reader.piece(next) : undefined;
       const isWritten = chunk.length > 0 && (await write(response, chunk));
       piece.release();
-      if (!isWritten || !ahead) return { bytes: next - first, isWritten };
+      if (!isWritten) break;
       at = next;
+      response.locals.bodySent = at - first;
+      if (!ahead) break;
     }
   } catch {
     // The disk failed.
@@ -108,7 +108,7 @@ async function sendOpened(
     reader?.close();
     await handle.close();
   }
-  return { bytes: at - first, isWritten: false };
+  return at - first;
 }
 
 /** Hands bytes to the connection; true when the kernel has all of them, false when the client went away. */

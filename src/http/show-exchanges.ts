@@ -9,7 +9,7 @@ export function showExchanges(onPacket: (packet: WirePacket) => void): RequestHa
     const { method, path } = request;
     const target = request.originalUrl;
     // Afterwards the connection may be closed, and its addresses forgotten.
-    const { remoteAddress, remotePort, localAddress, localPort, bytesWritten } = request.socket;
+    const { remoteAddress, remotePort, localAddress, localPort } = request.socket;
     const { mac, preview } = request.query;
     const machine =
       (path === scriptPath || path === grubConfigPath) && preview === undefined
@@ -27,10 +27,11 @@ export function showExchanges(onPacket: (packet: WirePacket) => void): RequestHa
     const isReport = method === 'POST';
     if (!isReport) show('in', requestHead(request), { method, target });
     response.once('close', () => {
-      const whole = response.writableFinished;
-      const bytes = whole
-        ? Number(response.getHeader('Content-Length') ?? 0)
-        : Math.max(0, (request.socket.bytesWritten ?? 0) - bytesWritten);
+      const length = Number(response.getHeader('Content-Length') ?? 0);
+      const sent = Number(response.locals.bodySent ?? 0);
+      // A client that has every byte may close before the answer is ended here.
+      const whole = response.writableFinished || (sent > 0 && sent === length);
+      const bytes = whole ? length : sent;
       const status = response.statusCode;
       const body = method === 'HEAD' ? { bytes: 0 } : { bytes };
       const refused = response.locals.refused as string | undefined;
