@@ -20,12 +20,26 @@ export function parseIpv4(text: string): Ipv4 | undefined {
 
 /** The address as an unsigned 32-bit number. */
 export function ipv4ToNumber(address: Ipv4): number {
-  return address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
+  // Asked several times for every DHCP message: without an array of parts.
+  let sum = 0;
+  let part = 0;
+  for (let at = 0; at < address.length; at += 1) {
+    const character = address.charCodeAt(at);
+    if (character === dot) {
+      sum = sum * 256 + part;
+      part = 0;
+    } else part = part * 10 + character - zero;
+  }
+  return sum * 256 + part;
 }
+
+const dot = 0x2e;
+const zero = 0x30;
 
 /** The address of an unsigned 32-bit number. */
 export function ipv4FromNumber(value: number): Ipv4 {
-  return [24, 16, 8, 0].map((shift) => (value >>> shift) & 255).join('.') as Ipv4;
+  const part = (shift: number) => (value >>> shift) & 255;
+  return `${part(24)}.${part(16)}.${part(8)}.${part(0)}` as Ipv4;
 }
 
 /** Reads `10.77.0.0/24`; undefined where it is none or has host bits set. */

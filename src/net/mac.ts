@@ -15,10 +15,13 @@ export function macToBytes(mac: MacAddress): Uint8Array {
   return Uint8Array.from(mac.split(':'), (pair) => Number.parseInt(pair, 16));
 }
 
+/** Every byte as two digits. */
+const pairs = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
 /** The address of six bytes (more are ignored); undefined where there are fewer. */
 export function macFromBytes(bytes: Uint8Array): MacAddress | undefined {
   if (bytes.length < 6) return undefined;
-  return Array.from(bytes.subarray(0, 6), (b) => b.toString(16).padStart(2, '0')).join(
-    ':',
-  ) as MacAddress;
+  let text = pairs[bytes[0] ?? 0] ?? '';
+  for (let at = 1; at < 6; at += 1) text += `:${pairs[bytes[at] ?? 0]}`;
+  return text as MacAddress;
 }

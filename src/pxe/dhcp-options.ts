@@ -43,8 +43,11 @@ export type DhcpOptions = ReadonlyMap<number, Uint8Array>;
  */
 export function parseOptions(
   areas: readonly Uint8Array[],
-): { readonly ok: true; readonly options: DhcpOptions } | { readonly ok: false; reason: string } {
-  const parts = new Map<number, Uint8Array[]>();
+):
+  | { readonly ok: true; readonly options: Map<number, Uint8Array> }
+  | { readonly ok: false; reason: string } {
+  const options = new Map<number, Uint8Array>();
+  const repeated = new Map<number, Uint8Array[]>();
   for (const area of areas) {
     let at = 0;
     while (at < area.length) {
@@ -54,25 +57,26 @@ export function parseOptions(
       if (code === dhcpOption.end) break;
       const length = area[at];
       if (length === undefined) return { ok: false, reason: `option ${code} has no length` };
-      const value = area.subarray(at + 1, at + 1 + length);
-      if (value.length < length) {
+      const left = area.length - at - 1;
+      if (left < length) {
         return {
           ok: false,
-          reason: `option ${code} claims ${length} bytes where ${value.length} are left`,
+          reason: `option ${code} claims ${length} bytes where ${left} are left`,
         };
       }
-      const before = parts.get(code);
-      if (before) before.push(value);
-      else parts.set(code, [value]);
+      const value = new Uint8Array(area.buffer, area.byteOffset + at + 1, length);
+      const first = options.get(code);
+      if (first === undefined) options.set(code, value);
+      else {
+        const values = repeated.get(code) ?? [first];
+        values.push(value);
+        repeated.set(code, values);
+      }
       at += 1 + length;
     }
   }
-  const options = new Map<number, Uint8Array>();
-  for (const [code, values] of parts) {
-    // Joined once: a datagram can hold twenty thousand parts of one option.
-    const [only = new Uint8Array(), ...more] = values;
-    options.set(code, more.length === 0 ? only : Buffer.concat(values));
-  }
+  // Joined once: a datagram can hold twenty thousand parts of one option.
+  for (const [code, values] of repeated) options.set(code, new Uint8Array(Buffer.concat(values)));
   return { ok: true, options };
 }
 
@@ -97,7 +101,7 @@ const essential: ReadonlySet<number> = new Set([
 export function leastRoom(options: DhcpOptions): number {
   let bytes = 1;
   for (const [code, value] of options) {
-    if (essential.has(code)) bytes += packOption(code, value).length;
+    if (essential.has(code)) bytes += packedSize(value);
   }
   return bytes;
 }
@@ -112,58 +116,75 @@ export function packOptions(
   room: number,
   free: { readonly file?: number; readonly sname?: number } = {},
 ): PackedOptions {
-  const last = options.get(dhcpOption.relayAgent);
-  const tail = last ? packOption(dhcpOption.relayAgent, last) : new Uint8Array();
+  const agent = options.get(dhcpOption.relayAgent);
+  const tail: readonly Option[] = agent ? [[dhcpOption.relayAgent, agent]] : [];
   const mine = [...options].filter(([code]) => code !== dhcpOption.relayAgent);
   const parts = [
     ...mine.filter(([code]) => essential.has(code)),
     ...mine.filter(([code]) => !essential.has(code)),
-  ].map(([code, value]) => packOption(code, value));
-  const space = room - tail.length - 1;
+  ];
+  const space = room - sizeOf(tail) - 1;
   const plain = fill(parts, space);
-  const closed = (inside: readonly Uint8Array[]) => Buffer.concat([...inside, end]);
+  if (plain.rest.length === 0) return { options: pack([...plain.taken, ...tail]) };
   const inFile = fill(fill(parts, space - overloadBytes).rest, (free.file ?? 1) - 1);
   const inSname = fill(inFile.rest, (free.sname ?? 1) - 1);
   const overload = (inFile.taken.length > 0 ? 1 : 0) + (inSname.taken.length > 0 ? 2 : 0);
-  if (plain.rest.length === 0 || overload === 0) {
-    return { options: closed([...plain.taken, tail]) };
-  }
-  const [first = new Uint8Array(), ...others] = fill(parts, space - overloadBytes).taken;
-  const mark = packOption(dhcpOption.overload, Uint8Array.of(overload));
+  if (overload === 0) return { options: pack([...plain.taken, ...tail]) };
+  const [first, ...others] = fill(parts, space - overloadBytes).taken;
+  const mark: Option = [dhcpOption.overload, Uint8Array.of(overload)];
   return {
-    options: closed([first, mark, ...others, tail]),
-    ...(overload & 1 ? { file: closed(inFile.taken) } : {}),
-    ...(overload & 2 ? { sname: closed(inSname.taken) } : {}),
+    options: pack([...(first ? [first] : []), mark, ...others, ...tail]),
+    ...(overload & 1 ? { file: pack(inFile.taken) } : {}),
+    ...(overload & 2 ? { sname: pack(inSname.taken) } : {}),
   };
 }
 
 const overloadBytes = 3;
-const end = Uint8Array.of(dhcpOption.end);
+
+type Option = readonly [code: number, value: Uint8Array];
 
 /** As many of the parts as fit, in their order, and the rest. */
-function fill(parts: readonly Uint8Array[], room: number) {
-  const taken: Uint8Array[] = [];
-  const rest: Uint8Array[] = [];
+function fill(parts: readonly Option[], room: number) {
+  const taken: Option[] = [];
+  const rest: Option[] = [];
   let free = room;
   for (const part of parts) {
-    if (part.length > free) rest.push(part);
+    const size = packedSize(part[1]);
+    if (size > free) rest.push(part);
     else {
       taken.push(part);
-      free -= part.length;
+      free -= size;
     }
   }
   return { taken, rest };
 }
 
-function packOption(code: number, value: Uint8Array): Uint8Array {
-  const parts: Uint8Array[] = [];
+/** With code and length before each 255 bytes. */
+function packedSize({ length }: Uint8Array): number {
+  return length + 2 * Math.max(1, Math.ceil(length / 255));
+}
+
+function sizeOf(options: readonly Option[]): number {
+  return options.reduce((bytes, [, value]) => bytes + packedSize(value), 0);
+}
+
+/** The options and the end mark. */
+function pack(options: readonly Option[]): Uint8Array {
+  const bytes = Buffer.allocUnsafe(sizeOf(options) + 1);
   let at = 0;
-  do {
-    const piece = value.subarray(at, at + 255);
-    parts.push(Uint8Array.of(code, piece.length), piece);
-    at += 255;
-  } while (at < value.length);
-  return Buffer.concat(parts);
+  for (const [code, value] of options) {
+    let from = 0;
+    do {
+      const piece = value.length > 255 ? value.subarray(from, from + 255) : value;
+      bytes[at] = code;
+      bytes[at + 1] = piece.length;
+      bytes.set(piece, at + 2);
+      at += 2 + piece.length;
+      from += 255;
+    } while (from < value.length);
+  }
+  bytes[at] = dhcpOption.end;
+  return bytes;
 }
 
 /** Sub-options of options 43, 82 and 175; reading stops at the first that is cut off. */
@@ -195,31 +216,33 @@ export function packSubOptions(entries: readonly (readonly [number, Uint8Array])
 
 /** Four bytes as an address; undefined where there are more or fewer. */
 export function readIpv4(value: Uint8Array | undefined): Ipv4 | undefined {
-  return value?.length === 4 ? ipv4FromNumber(view(value).getUint32(0)) : undefined;
+  return value?.length === 4 ? ipv4FromNumber(bufferOf(value).readUInt32BE(0)) : undefined;
 }
 
 /** Two bytes, big-endian; undefined where there are fewer. */
 export function readUint16(value: Uint8Array | undefined): number | undefined {
-  return value && value.length >= 2 ? view(value).getUint16(0) : undefined;
+  return value && value.length >= 2 ? ((value[0] ?? 0) << 8) | (value[1] ?? 0) : undefined;
 }
 
 /** Text up to the first NUL: some firmware counts the NUL into the length, some does not. */
 export function readText(value: Uint8Array | undefined): string | undefined {
-  return value && Buffer.from(value).toString('latin1').split('\0', 1)[0];
+  if (!value) return undefined;
+  const end = value.indexOf(0);
+  return bufferOf(value).toString('latin1', 0, end < 0 ? value.length : end);
 }
 
 /** One or more addresses as bytes. */
 export function ipv4Bytes(...addresses: readonly Ipv4[]): Uint8Array {
-  const bytes = Buffer.alloc(4 * addresses.length);
-  for (const [i, address] of addresses.entries()) bytes.writeUInt32BE(ipv4ToNumber(address), 4 * i);
+  const bytes = new Uint8Array(4 * addresses.length);
+  addresses.forEach((address, i) => {
+    bytes.set(uint32Bytes(ipv4ToNumber(address)), 4 * i);
+  });
   return bytes;
 }
 
 /** An unsigned 32-bit number as bytes, such as seconds of a lease. */
 export function uint32Bytes(value: number): Uint8Array {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(value);
-  return bytes;
+  return Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value);
 }
 
 /** Text as bytes, without a NUL. */
@@ -227,6 +250,7 @@ export function textBytes(text: string): Uint8Array {
   return Buffer.from(text, 'latin1');
 }
 
-function view(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+/** A view, not a copy. */
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

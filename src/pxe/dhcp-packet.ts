@@ -72,8 +72,7 @@ export function parseDhcpPacket(bytes: Uint8Array): ParsedDhcpPacket {
     : own;
   if (!parsed.ok) return refusal(parsed.reason);
   // It told where options stand, and says nothing more once they are read.
-  const options = new Map(parsed.options);
-  options.delete(dhcpOption.overload);
+  parsed.options.delete(dhcpOption.overload);
 
   const address = (at: number) => ipv4FromNumber(data.readUInt32BE(at));
   return {
@@ -90,10 +89,10 @@ export function parseDhcpPacket(bytes: Uint8Array): ParsedDhcpPacket {
       yiaddr: address(16),
       siaddr: address(20),
       giaddr: address(24),
-      chaddr: Uint8Array.from(data.subarray(28, 44)),
+      chaddr: new Uint8Array(data.subarray(28, 44)),
       sname: overload & 2 ? '' : (readText(sname) ?? ''),
       file: overload & 1 ? '' : (readText(file) ?? ''),
-      options,
+      options: parsed.options,
     },
   };
 }
@@ -113,29 +112,29 @@ export function hasRoom({ options }: DhcpPacket, maxBytes: number): boolean {
  * a `file` or `sname` that is too long for its field stays out of it, and its option carries it.
  */
 export function packDhcpPacket(packet: DhcpPacket, maxBytes: number = defaultMaxBytes): Uint8Array {
-  const header = Buffer.alloc(headerSize + 4);
-  header.writeUInt8(packet.op === 'request' ? 1 : 2, 0);
-  header.writeUInt8(packet.htype, 1);
-  header.writeUInt8(packet.hlen, 2);
-  header.writeUInt8(packet.hops, 3);
-  header.writeUInt32BE(packet.xid, 4);
-  header.writeUInt16BE(packet.secs, 8);
-  header.writeUInt16BE(packet.broadcast ? 0x8000 : 0, 10);
-  header.writeUInt32BE(ipv4ToNumber(packet.ciaddr), 12);
-  header.writeUInt32BE(ipv4ToNumber(packet.yiaddr), 16);
-  header.writeUInt32BE(ipv4ToNumber(packet.siaddr), 20);
-  header.writeUInt32BE(ipv4ToNumber(packet.giaddr), 24);
-  header.set(packet.chaddr.subarray(0, 16), 28);
-  // One byte of each field is the closing NUL that firmware relies on.
-  if (packet.sname.length < snameSize) header.write(packet.sname, 44, 'latin1');
-  if (packet.file.length < fileSize) header.write(packet.file, 108, 'latin1');
-  header.writeUInt32BE(cookie, headerSize);
-  const { options, file, sname } = packOptions(packet.options, maxBytes - header.length, {
+  const { options, file, sname } = packOptions(packet.options, maxBytes - headerSize - 4, {
     ...(packet.file === '' ? { file: fileSize } : {}),
     ...(packet.sname === '' ? { sname: snameSize } : {}),
   });
-  if (file) header.set(file, 108);
-  if (sname) header.set(sname, 44);
-  const fill = Math.max(0, leastSize - header.length - options.length);
-  return Buffer.concat([header, options, Buffer.alloc(fill)]);
+  const bytes = Buffer.allocUnsafe(Math.max(leastSize, headerSize + 4 + options.length)).fill(0);
+  bytes.writeUInt8(packet.op === 'request' ? 1 : 2, 0);
+  bytes.writeUInt8(packet.htype, 1);
+  bytes.writeUInt8(packet.hlen, 2);
+  bytes.writeUInt8(packet.hops, 3);
+  bytes.writeUInt32BE(packet.xid, 4);
+  bytes.writeUInt16BE(packet.secs, 8);
+  bytes.writeUInt16BE(packet.broadcast ? 0x8000 : 0, 10);
+  bytes.writeUInt32BE(ipv4ToNumber(packet.ciaddr), 12);
+  bytes.writeUInt32BE(ipv4ToNumber(packet.yiaddr), 16);
+  bytes.writeUInt32BE(ipv4ToNumber(packet.siaddr), 20);
+  bytes.writeUInt32BE(ipv4ToNumber(packet.giaddr), 24);
+  bytes.set(packet.chaddr.subarray(0, 16), 28);
+  // One byte of each field is the closing NUL that firmware relies on.
+  if (packet.sname.length < snameSize) bytes.write(packet.sname, 44, 'latin1');
+  if (packet.file.length < fileSize) bytes.write(packet.file, 108, 'latin1');
+  if (file) bytes.set(file, 108);
+  if (sname) bytes.set(sname, 44);
+  bytes.writeUInt32BE(cookie, headerSize);
+  bytes.set(options, headerSize + 4);
+  return bytes;
 }

@@ -130,7 +130,7 @@ describe('what is packed is read back', () => {
       ),
       { selector: ([code]) => code, maxLength: 12 },
     )
-    .map((entries) => new Map(entries.map(([code, value]) => [code, Buffer.from(value)])));
+    .map((entries) => new Map(entries.map(([code, value]) => [code, Uint8Array.from(value)])));
   const packet: fc.Arbitrary<DhcpPacket> = fc.record({
     op: fc.constantFrom('request' as const, 'reply' as const),
     htype: fc.nat(255),
