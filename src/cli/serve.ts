@@ -5,7 +5,8 @@ import { startServer } from '../server/start-server.ts';
 import { loadSite } from '../site/load-site.ts';
 import { inheritedSockets } from '../system/inherited-sockets.ts';
 import { runProgram } from '../system/run-program.ts';
-import { type RegisterCommand, say } from './command.ts';
+import type { RegisterCommand } from './command.ts';
+import { createLineLog } from './line-log.ts';
 import { readVersion } from './version.ts';
 
 /** `rolecall serve`: the boot server, in the foreground until SIGTERM or SIGINT. */
@@ -18,23 +19,25 @@ export const register: RegisterCommand = (program, globals) => {
     .action(async (options: { admin: string | false }) => {
       const { site, state, supervised, listenFds } = globals();
       if (!listenFds) await restartWithSockets(site, state);
+      const log = createLineLog((text) => process.stdout.write(text));
+      process.once('exit', log.flush);
       const server = await startServer({
         siteDir: site,
         stateDir: state,
         version: readVersion(),
-        log: say,
+        log: log.add,
         ...(listenFds ? { broadcasts: inheritedSockets(listenFds, 67) } : {}),
         ...(options.admin === false ? {} : { admin: parseListen(options.admin) }),
       });
       const serves = `serves site ${server.site}: ${server.listens.join(' · ')}`;
-      say(`rolecall ${serves}`);
+      log.add(`rolecall ${serves}`);
       // sd_notify(3) sends a datagram over a unix socket, which Node has not.
       if (supervised) await runProgram('systemd-notify', ['--ready', `--status=${serves}`]);
       await new Promise<void>((resolve) => {
         process.once('SIGTERM', resolve);
         process.once('SIGINT', resolve);
       });
-      say('rolecall: stopping; transfers under way get a moment to end');
+      log.add('rolecall: stopping; transfers under way get a moment to end');
       await server.stop();
     });
 };
