@@ -243,6 +243,7 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
 
   for (const listener of listeners) {
     listener.socket.on('message', (bytes, from) => {
+      if (stopped) return;
       hear(listener, bytes, { address: from.address as Ipv4, port: from.port });
     });
     listener.socket.on('error', (error) => input.log(`dhcp: ${error.message}`));
@@ -252,7 +253,7 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
     ports,
     async stop() {
       stopped = true;
-      commits.flush();
+      await commits.flush();
       await Promise.all(listeners.map((listener) => closeSocket(listener.socket)));
     },
   };

@@ -7,36 +7,49 @@ export interface GroupCommit {
   delete(mac: MacAddress): void;
   /** Runs `done` when the changes so far are on disk; never where they could not be written. */
   whenWritten(done: () => void): void;
-  flush(): void;
+  /** Resolves when nothing waits any more. */
+  flush(): Promise<void>;
 }
 
-/** Answers that wait for one write at most. */
-const mostWaiting = 256;
+/** Answers that share one write at most. */
+const mostTogether = 256;
 
 /** Milliseconds that an answer waits for others to share its write, while they keep coming. */
 const longestWait = 2;
 
+/** Answers that wait for a disk which does not keep up; more are not given, for their clients ask again. */
+const mostWaiting = 4096;
+
 /**
- * Decisions of one turn of the loop share one write: a disk that takes a millisecond for each write would
- * otherwise bound the server to a thousand machines a second.
+ * Decisions of one turn of the loop share one write, and those that come while the disk is at work share the next:
+ * a disk that takes a millisecond for each write would otherwise bound the server to a thousand machines a second.
  */
 export function createGroupCommit(
-  leases: Pick<LeaseStore, 'batch'>,
+  leases: Pick<LeaseStore, 'batch' | 'sync'>,
   log: (line: string) => void,
 ): GroupCommit {
   let batch: LeaseBatch | undefined;
   let waiting: (() => void)[] = [];
   let timer: NodeJS.Immediate | undefined;
   let since = 0;
+  let underWay: Promise<void> | undefined;
 
-  function flush(): void {
+  function write(): void {
     if (timer) clearImmediate(timer);
     timer = undefined;
     const [written, answers] = [batch, waiting];
     batch = undefined;
     waiting = [];
+    underWay = finish(written, answers).then(() => {
+      underWay = undefined;
+      if (waiting.length > 0) write();
+    });
+  }
+
+  async function finish(written: LeaseBatch | undefined, answers: readonly (() => void)[]) {
     try {
       written?.commit();
+      await leases.sync();
     } catch (error) {
       // No acknowledgement leaves; the clients ask again.
       log(
@@ -54,10 +67,10 @@ export function createGroupCommit(
   }
 
   function look(before: number): void {
-    const isGrowing = waiting.length > before && performance.now() - since < longestWait;
     const count = waiting.length;
-    if (isGrowing) timer = setImmediate(() => look(count));
-    else flush();
+    const mayGrow = count < mostTogether && performance.now() - since < longestWait;
+    if (count > before && mayGrow) timer = setImmediate(() => look(count));
+    else write();
   }
 
   const open = (): LeaseBatch => {
@@ -68,13 +81,17 @@ export function createGroupCommit(
     put: (lease) => open().put(lease),
     delete: (mac) => open().delete(mac),
     whenWritten(done) {
+      if (waiting.length >= mostWaiting) return;
       const count = waiting.push(done);
-      if (count >= mostWaiting) flush();
-      else if (!timer) {
-        since = performance.now();
-        timer = setImmediate(() => look(count));
+      if (timer || underWay) return;
+      since = performance.now();
+      timer = setImmediate(() => look(count));
+    },
+    async flush() {
+      while (underWay || batch) {
+        if (!underWay) write();
+        await underWay;
       }
     },
-    flush,
   };
 }

@@ -1,6 +1,7 @@
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { AppError } from '../errors.ts';
+import { createDiskSync } from './disk-sync.ts';
 
 /** A value that a column holds. */
 type Column = string | number | null;
@@ -14,6 +15,13 @@ export interface Database {
   all(sql: string, ...values: readonly Column[]): readonly Row[];
   /** Runs `work` as one transaction: all of it is on disk when this returns, or none of it. */
   transaction<T>(work: () => T): T;
+  /**
+   * Runs `work` as one transaction that nobody waits for: all of it is written when this returns, or none of it,
+   * and until the next `sync` has resolved a machine that loses power may forget it.
+   */
+  write<T>(work: () => T): T;
+  /** Resolves when all that was written so far is on disk; meanwhile the process goes on. */
+  sync(): Promise<void>;
   close(): void;
 }
 
@@ -76,7 +84,7 @@ const notADatabase = 26;
 
 /**
  * Opens the database at `path` for this process alone and brings its schema up to date.
- * A commit is on disk when it returns (WAL, synchronous=FULL). The lock is the kernel's: it ends with the process.
+ * A commit is on disk when it returns (WAL, synchronous=FULL), but for those of `write`. The lock is the kernel's: it ends with the process.
  * Refuses a file that another process has open, one that is damaged, and one from a newer version.
  */
 export function openDatabase(path: string): Database {
@@ -120,7 +128,26 @@ function wrap(sqlite: DatabaseSync, path: string): Database {
     statements.set(sql, known);
     return known;
   };
+  // What a commit in WAL mode waits for is this file alone (https://sqlite.org/wal.html).
+  const log = createDiskSync(`${path}-wal`);
   let depth = 0;
+
+  function transaction<T>(work: () => T): T {
+    if (depth > 0) return work();
+    sqlite.exec('BEGIN IMMEDIATE');
+    depth += 1;
+    try {
+      const value = work();
+      sqlite.exec('COMMIT');
+      return value;
+    } catch (error) {
+      if (sqlite.isTransaction) sqlite.exec('ROLLBACK');
+      throw whereFull(error, path);
+    } finally {
+      depth -= 1;
+    }
+  }
+
   return {
     run: (sql, ...values) => {
       try {
@@ -131,22 +158,19 @@ function wrap(sqlite: DatabaseSync, path: string): Database {
     },
     get: (sql, ...values) => statement(sql).get(...values) as Row | undefined,
     all: (sql, ...values) => statement(sql).all(...values) as Row[],
-    transaction(work) {
-      if (depth > 0) return work();
-      sqlite.exec('BEGIN IMMEDIATE');
-      depth += 1;
+    transaction,
+    write(work) {
+      // A checkpoint still waits for the disk, so that the log is there before the tables (synchronous=NORMAL).
+      if (depth === 0) sqlite.exec('PRAGMA synchronous=NORMAL');
       try {
-        const value = work();
-        sqlite.exec('COMMIT');
-        return value;
-      } catch (error) {
-        if (sqlite.isTransaction) sqlite.exec('ROLLBACK');
-        throw whereFull(error, path);
+        return transaction(work);
       } finally {
-        depth -= 1;
+        if (depth === 0) sqlite.exec('PRAGMA synchronous=FULL');
       }
     },
+    sync: () => log.sync(),
     close() {
+      log.close();
       if (sqlite.isOpen) sqlite.close();
     },
   };

@@ -34,9 +34,9 @@ export interface EventQuery {
 
 /** The log of what happened to machines, bounded per machine and by age. */
 export interface EventLog {
-  /** Adds an event; on disk after the next {@link EventLog.flush}, which happens by itself soon after. */
+  /** Adds an event; written by the next {@link EventLog.flush}, which happens by itself soon after, and on disk then. */
   append(event: Event): void;
-  /** Puts on disk what was appended so far, in one transaction. */
+  /** Writes what was appended so far, in one transaction; throws where there is no room. Nobody waits for the disk. */
   flush(): void;
   list(query?: EventQuery): readonly LoggedEvent[];
   /** Every event kept, oldest first. */
@@ -82,7 +82,7 @@ export function openEventLog(
     timer = undefined;
     if (pending.length === 0) return;
     const batch = pending;
-    database.transaction(() => {
+    database.write(() => {
       for (const event of batch) {
         database.run(
           'INSERT INTO events (at, machine, body) VALUES (?, ?, ?)',
@@ -112,9 +112,15 @@ export function openEventLog(
     try {
       flush();
     } catch (error) {
-      process.stderr.write(`rolecall: events are not on disk yet: ${(error as Error).message}\n`);
+      tellNotOnDisk(error);
       timer = setTimeout(flushOrRetry, retryAfter).unref();
+      return;
     }
+    database.sync().catch(tellNotOnDisk);
+  }
+
+  function tellNotOnDisk(error: unknown): void {
+    process.stderr.write(`rolecall: events are not on disk yet: ${(error as Error).message}\n`);
   }
 
   return {

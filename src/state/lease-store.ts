@@ -9,7 +9,10 @@ import {
   type LeaseStore,
 } from './leases.ts';
 
-/** Opens the leases of the database; reads come from memory, a write is on disk when it returns. */
+/**
+ * Opens the leases of the database; reads come from memory. `put` and `delete` are on disk when they return, a batch
+ * after the next `sync`.
+ */
 export function openLeaseStore(database: Database): LeaseStore {
   const table = createLeaseTable();
   for (const row of database.all('SELECT * FROM leases ORDER BY mac')) {
@@ -20,34 +23,32 @@ export function openLeaseStore(database: Database): LeaseStore {
       boundAt: Number(row.bound_at),
     });
   }
-  function write(changed: ReadonlyMap<MacAddress, Lease | undefined>): void {
-    database.transaction(() => {
-      for (const [mac, lease] of changed) {
-        if (!lease) {
-          database.run('DELETE FROM leases WHERE mac = ?', mac);
-          continue;
-        }
-        database.run(
-          `INSERT INTO leases (mac, address, expires, bound_at) VALUES (?, ?, ?, ?)
-           ON CONFLICT (mac) DO UPDATE SET
-             address = excluded.address, expires = excluded.expires, bound_at = excluded.bound_at`,
-          mac,
-          lease.address,
-          lease.expires,
-          lease.boundAt,
-        );
+  function keep(changed: ReadonlyMap<MacAddress, Lease | undefined>): void {
+    for (const [mac, lease] of changed) {
+      if (!lease) {
+        database.run('DELETE FROM leases WHERE mac = ?', mac);
+        continue;
       }
-    });
+      database.run(
+        `INSERT INTO leases (mac, address, expires, bound_at) VALUES (?, ?, ?, ?)
+         ON CONFLICT (mac) DO UPDATE SET
+           address = excluded.address, expires = excluded.expires, bound_at = excluded.bound_at`,
+        mac,
+        lease.address,
+        lease.expires,
+        lease.boundAt,
+      );
+    }
   }
-  const batch = () => createLeaseBatch(table, write);
   const alone = (change: (only: LeaseBatch) => void) => {
-    const only = batch();
+    const only = createLeaseBatch(table, (changed) => database.transaction(() => keep(changed)));
     change(only);
     only.commit();
   };
   return {
     ...table,
-    batch,
+    batch: () => createLeaseBatch(table, (changed) => database.write(() => keep(changed))),
+    sync: () => database.sync(),
     put: (lease) => alone((only) => only.put(lease)),
     delete: (mac) => alone((only) => only.delete(mac)),
   };

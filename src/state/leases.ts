@@ -28,12 +28,17 @@ export interface LeaseTable extends LeaseView {
 
 /** Where leases outlive the server: a change is on disk when it returns (RFC 2131 §3.1.4 wants it before the acknowledgement). */
 export interface LeaseStore extends LeaseTable {
-  /** Changes that are seen at once and go to disk together. */
+  /** Changes that are seen at once and written together. */
   batch(): LeaseBatch;
+  /** Resolves when all batches that were committed so far are on disk; fails where the disk does. */
+  sync(): Promise<void>;
 }
 
 export interface LeaseBatch extends Pick<LeaseTable, 'put' | 'delete'> {
-  /** All of them are on disk when it returns; where it throws none is, and none is seen any more. */
+  /**
+   * All of them are written when it returns, and on disk after the next `sync`; where it throws none is,
+   * and none is seen any more.
+   */
   commit(): void;
 }
 

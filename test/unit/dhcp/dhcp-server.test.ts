@@ -1,6 +1,6 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { parseCidr } from '../../../src/net/ipv4.ts';
 import { packDhcpPacket, parseDhcpPacket } from '../../../src/pxe/dhcp-packet.ts';
 import { type DhcpServerInput, startDhcpServer } from '../../../src/pxe/dhcp-server.ts';
@@ -201,6 +201,52 @@ describe('acknowledgements of one turn of the loop', () => {
     full = false;
     const other = await client.ask({ ...asking(0), mac: '52:54:00:00:02:09' });
     expect([other.options.get(53)?.[0], other.yiaddr]).toEqual([5, '127.0.0.200']);
+  });
+});
+
+describe('while the disk is at work', () => {
+  const asking: Said = { mac: stranger, type: 'request', requested: '127.0.0.201' };
+  const chosen = { ...asking, serverId: '127.0.0.1' };
+
+  it('an acknowledgement waits for it, and an offer to another machine does not', async () => {
+    const disk = Promise.withResolvers<void>();
+    const leases = memoryLeases(undefined, () => disk.promise);
+    const { server, seen } = await start({ leases });
+    const client = await aRelay(server.ports.server);
+    client.tell(packDhcpPacket(message({ ...chosen, giaddr: relay })));
+    const other = await client.ask({ mac: '52:54:00:00:00:98' });
+    expect(other.options.get(53)?.[0]).toBe(2);
+    expect(seen.join()).not.toContain('dhcp-acked');
+    disk.resolve();
+    await vi.waitFor(() => expect(seen.join()).toContain('dhcp-acked'));
+  });
+
+  it('what it fails to keep is not acknowledged, and is when the client asks again', async () => {
+    let fails = true;
+    const leases = memoryLeases(undefined, async () => {
+      if (fails) throw new Error('EIO');
+    });
+    const { server, seen } = await start({ leases });
+    const client = await aRelay(server.ports.server);
+    client.tell(packDhcpPacket(message({ ...chosen, giaddr: relay })));
+    await vi.waitFor(() => expect(seen.join()).toContain('not on disk: EIO'));
+    expect(seen.join()).not.toContain('dhcp-acked');
+    fails = false;
+    const ack = await client.ask(chosen);
+    expect([ack.options.get(53)?.[0], ack.yiaddr]).toEqual([5, '127.0.0.201']);
+  });
+
+  it('the server stops only when what was taken is acknowledged', async () => {
+    const disk = Promise.withResolvers<void>();
+    const leases = memoryLeases(undefined, () => disk.promise);
+    const { server, seen } = await start({ leases });
+    const client = await aRelay(server.ports.server);
+    client.tell(packDhcpPacket(message({ ...chosen, giaddr: relay })));
+    await vi.waitFor(() => expect(leases.at(ip('127.0.0.201'))).toBeDefined());
+    const stopped = running.pop()?.();
+    disk.resolve();
+    await stopped;
+    expect(seen.join()).toContain('dhcp-acked');
   });
 });
 
