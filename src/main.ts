@@ -69,5 +69,5 @@ function report(error: unknown): number {
   if (!failure) throw error;
   process.stderr.write(`rolecall: ${failure.message}\n`);
   if (failure.hint) process.stderr.write(`  ${failure.hint.replaceAll('\n', '\n  ')}\n`);
-  return failure.code === 'usage' || failure.code === 'invalid-site' ? 2 : 1;
+  return ['usage', 'invalid-site', 'lock-misfit'].includes(failure.code) ? 2 : 1;
 }

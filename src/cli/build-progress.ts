@@ -16,6 +16,7 @@ export function createBuildProgress(
   const terminal = output.isTTY === true;
   let status: { readonly head: string; text: string; readonly since: number } | undefined;
   let timer: NodeJS.Timeout | undefined;
+  let told = '';
   const redraw = () => {
     if (!status) return;
     const seconds = Math.floor((now() - status.since) / 1000);
@@ -31,6 +32,18 @@ export function createBuildProgress(
   return {
     end,
     show: (event) => {
+      if (event.kind === 'warning') {
+        if (terminal) output.write('\r\x1b[K');
+        output.write(`warning: ${event.text}\n`);
+        return;
+      }
+      if (event.kind === 'resolving' || event.kind === 'fetching') {
+        const text = event.kind === 'resolving' ? event.text : fetched(event);
+        if (terminal) output.write(`\r\x1b[K${text.slice(0, (output.columns ?? 80) - 1)}`);
+        else if (text !== told) output.write(`${text}\n`);
+        told = text;
+        return;
+      }
       const head = `[${event.index}/${event.of}] ${describeStep(event.step)}`;
       switch (event.kind) {
         case 'step-started':
@@ -56,4 +69,10 @@ export function createBuildProgress(
       }
     },
   };
+}
+
+/** A line for each tenth, so that the log of a CI stays short. */
+function fetched({ bytes, of }: { readonly bytes: number; readonly of: number }): string {
+  const percent = of === 0 ? 100 : Math.floor((10 * bytes) / of) * 10;
+  return `fetching packages: ${percent} % of ${(of / 1e6).toFixed(1)} MB`;
 }

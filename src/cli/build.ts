@@ -1,17 +1,22 @@
 import { AppError, type Problem } from '../errors.ts';
 import { buildImage, type PlannedStep, previewBuild } from '../images/build-image.ts';
+import type { PackageChange } from '../images/compare-images.ts';
 import { loadImageDefinition } from '../images/load-image-definition.ts';
+import { siteLockFile } from '../images/lock-file.ts';
 import { describeStep } from '../images/plan-build.ts';
 import { renderProblems } from '../render-problems.ts';
 import { loadRoles } from '../roles/load-roles.ts';
 import { createBuildProgress } from './build-progress.ts';
 import { type RegisterCommand, say } from './command.ts';
+import { confirm } from './confirm.ts';
 import { renderTable } from './table.ts';
 
 interface BuildOptions {
   readonly plan?: boolean;
   readonly publish?: boolean;
   readonly update?: boolean;
+  readonly locked?: boolean;
+  readonly yes?: boolean;
   readonly architecture: string;
   readonly mirror?: string;
 }
@@ -23,7 +28,9 @@ export const register: RegisterCommand = (program, globals) => {
     .argument('[image]', 'name of the image', 'universal')
     .option('--plan', 'show the steps, and which a build would not repeat; build nothing')
     .option('--publish', 'let nodes boot it (the first build of an image does so anyway)')
-    .option('--update', 'look for newer packages')
+    .option('--update', "take today's version of every package; shows what changes and asks")
+    .option('--yes', 'do not ask')
+    .option('--locked', 'build exactly what images/<name>.<architecture>.lock holds, or refuse')
     .option('--architecture <name>', "Debian's word, such as amd64", hostArchitecture())
     .option('--mirror <url>', "a Debian mirror instead of this machine's own")
     .action(async (name: string, options: BuildOptions) => {
@@ -43,25 +50,44 @@ export const register: RegisterCommand = (program, globals) => {
         ]);
       }
       const rolePackages = [...roles.value.values()].flatMap((role) => role.packages);
-      const about = { definition: definition.value, architecture, state, rolePackages } as const;
+      const lockFile = siteLockFile(site, name, architecture);
+      const about = {
+        definition: definition.value,
+        architecture,
+        state,
+        rolePackages,
+        lockFile,
+      } as const;
       if (options.plan) {
         const steps = await previewBuild(about);
         say(json ? JSON.stringify(steps.map(planRow), null, 2) : renderPlan(steps));
         return;
       }
       const start = Date.now();
+      if (options.locked && options.update) {
+        throw new AppError('usage', '--locked and --update exclude each other', 'give one of them');
+      }
       const progress = createBuildProgress(process.stderr, Date.now);
-      const { image, built, published } = await buildImage({
+      const { image, built, published, changes } = await buildImage({
         ...about,
         publish: options.publish ?? false,
-        update: options.update ?? false,
+        versions: options.locked ? 'locked' : options.update ? 'update' : 'extend',
+        approve: async (found) => {
+          progress.end();
+          if (!json) say(renderChanges(found));
+          if (!options.yes) await confirm('update');
+        },
         ...(options.mirror === undefined ? {} : { mirror: options.mirror }),
         now: Date.now,
         onEvent: json ? () => undefined : progress.show,
       }).finally(progress.end);
       if (json) {
         say(
-          JSON.stringify([{ name, architecture, digest: image.digest, built, published }], null, 2),
+          JSON.stringify(
+            [{ name, architecture, digest: image.digest, built, published, changes }],
+            null,
+            2,
+          ),
         );
         return;
       }
@@ -76,20 +102,22 @@ export const register: RegisterCommand = (program, globals) => {
     });
 };
 
-function planRow({ step, kept }: PlannedStep) {
-  const { key, needs, kind } = step;
-  return { kind, what: describeStep(step), needs, key, kept };
+function planRow({ step, kept, why }: PlannedStep) {
+  const { id, key, needs, kind } = step;
+  return { id, kind, what: describeStep(step), needs, key, kept, why };
+}
+
+function renderChanges(changes: readonly PackageChange[]): string {
+  return renderTable(
+    ['package', 'change', 'from', 'to'],
+    changes.map((c) => [c.package, c.change, c.from ?? '-', c.to ?? '-']),
+  );
 }
 
 function renderPlan(steps: readonly PlannedStep[]): string {
   return renderTable(
-    ['step', 'output', 'what', 'needs'],
-    steps.map(({ step, kept }) => [
-      step.kind,
-      kept ? 'kept' : 'to do',
-      describeStep(step),
-      step.needs.join(' '),
-    ]),
+    ['step', 'output', 'what', 'why'],
+    steps.map(({ step, kept, why }) => [step.id, kept ? 'kept' : 'to do', describeStep(step), why]),
   );
 }
 

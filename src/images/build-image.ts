@@ -3,15 +3,25 @@ import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Digest, digestOfValue, parseDigest } from '../digest.ts';
 import { AppError } from '../errors.ts';
-import { writeDurably } from '../system/durable-file.ts';
 import { runProgram } from '../system/run-program.ts';
 import { underBuildLock } from './build-lock.ts';
-import { type BuildEvent, executeBuild, isKept, outputOf, sweepCache } from './execute-build.ts';
+import { comparePackages, type PackageChange } from './compare-images.ts';
+import { type BuildEvent, executeBuild, stepsToRun, sweepCache } from './execute-build.ts';
 import type { ImageDefinition } from './image-definition.ts';
 import { type ImageStore, openImageStore, type StoredImage } from './image-store.ts';
-import { type BuildFacts, planBuild, type Step, type StepKind } from './plan-build.ts';
+import { readLockFile, writeLockFile } from './lock-file.ts';
+import { gapOf, misfits, type PackageLock, unresolvedLock, versionsOf } from './package-lock.ts';
+import { openPackageSupply, type PackageSupply } from './package-supply.ts';
+import {
+  type BuildFacts,
+  packagesOf,
+  planBuild,
+  type Step,
+  type StepKind,
+  wantedPackages,
+} from './plan-build.ts';
+import { changedInputs, findDamage, forgetOutput, newestInputs, outputOf } from './step-output.ts';
 import { executors } from './steps/executors.ts';
-import { findSuiteSources, type SuiteSources } from './suite-sources.ts';
 
 export interface BuildRequest {
   readonly definition: ImageDefinition;
@@ -19,10 +29,17 @@ export interface BuildRequest {
   readonly state: string;
   /** Packages that the roles ask for. */
   readonly rolePackages: readonly string[];
+  /** File of the lock; it is written where it does not hold what is wanted. The state folder's own where absent. */
+  readonly lockFile?: string;
+  /**
+   * `extend`: what the lock holds, and today's versions of what it lacks. `update`: today's versions of all.
+   * `locked`: what the lock holds, else refuse.
+   */
+  readonly versions: 'extend' | 'update' | 'locked';
+  /** Asked before an update changes versions; throws to leave all as it is. */
+  readonly approve?: (changes: readonly PackageChange[]) => Promise<void>;
   /** Move the tag `published` too; the first build of an image does so anyway. */
   readonly publish: boolean;
-  /** Look for newer packages; without it a build goes to the network only for what it lacks. */
-  readonly update: boolean;
   /** A Debian mirror instead of the host's own. */
   readonly mirror?: string;
   readonly now: () => number;
@@ -35,6 +52,8 @@ export interface BuildResult {
   readonly built: boolean;
   /** Whether this build moved the tag `published`. */
   readonly published: boolean;
+  /** Packages by which the lock has changed. */
+  readonly changes: readonly PackageChange[];
 }
 
 /** One step of `build --plan`. */
@@ -42,7 +61,14 @@ export interface PlannedStep {
   readonly step: Step;
   /** Its output is there: a build would not do it. */
   readonly kept: boolean;
+  /** Why it is not there; empty where it is. */
+  readonly why: string;
 }
+
+type Place = Pick<
+  BuildRequest,
+  'definition' | 'architecture' | 'state' | 'rolePackages' | 'lockFile'
+>;
 
 /**
  * Builds the image, or finds that it is built. One build at a time for a state folder.
@@ -53,48 +79,50 @@ export async function buildImage(request: BuildRequest): Promise<BuildResult> {
   return underBuildLock(request.state, () => buildUnderLock(request));
 }
 
-/** What a build would do, and what it would not do again. Changes nothing and asks no network. */
-export async function previewBuild(
-  request: Pick<BuildRequest, 'definition' | 'architecture' | 'state' | 'rolePackages'>,
-): Promise<PlannedStep[]> {
-  const { cache, releaseFile } = placesOf(request);
-  const release = await readRelease(releaseFile);
-  const steps = planBuild(request.definition, await gatherFacts(request, release ?? noRelease));
-  return Promise.all(steps.map(async (step) => ({ step, kept: await isKept(cache, step) })));
+/** What a build would do, what it would not do again, and why. Changes nothing and asks no network. */
+export async function previewBuild(request: Place): Promise<PlannedStep[]> {
+  const { cache, lockFile } = placesOf(request);
+  const wanted = wantedPackages(request.definition, request.architecture, request.rolePackages);
+  const held = await readLockFile(lockFile);
+  const fits = held !== undefined && misfits(held, wanted).length === 0;
+  const lock = fits ? held : unresolvedLock(wanted, gapOf(held, wanted));
+  const steps = planBuild(request.definition, await gatherFacts(lock));
+  return Promise.all(
+    steps.map(async (step) => {
+      const damage = await findDamage(cache, step, 'sizes');
+      if (damage === undefined) return { step, kept: true, why: '' };
+      const before = damage === 'is not there' ? await newestInputs(cache, step) : undefined;
+      const why = damage === 'is not there' ? changedInputs(before, step.inputs) : damage;
+      return { step, kept: false, why };
+    }),
+  );
 }
-
-/** Stands in a preview for the release of a suite that was never looked at. */
-const noRelease = digestOfValue('never looked at');
 
 async function buildUnderLock(request: BuildRequest): Promise<BuildResult> {
   const { definition, architecture, state, now, onEvent } = request;
-  const { cache, releaseFile, work, aptCache } = placesOf(request);
+  const { cache, work, lockFile } = placesOf(request);
   const store = openImageStore(state);
   await store.sweep();
   await rm(work, { recursive: true, force: true });
-  let found: Promise<SuiteSources> | undefined;
-  const sources = () => {
-    found ??= findSuiteSources(definition.suite, join(aptCache, 'indices'), request.mirror);
-    return found;
-  };
-  const lookedAt = request.update ? undefined : await readRelease(releaseFile);
-  let release = lookedAt ?? (await sources()).release;
-  let steps = planBuild(definition, await gatherFacts(request, release));
+  const supply = openPackageSupply({ ...request, ...placesOf(request) });
+  const held = await readLockFile(lockFile);
+  const lock = await lockFor(request, lockFile, held, supply);
+  const changes = comparePackages(versionsOf(held), versionsOf(lock));
+  const steps = planBuild(definition, await gatherFacts(lock));
   const present = await presentImage(store, cache, steps);
-  if (!present && lookedAt && (await wantsPackages(cache, steps))) {
-    // What is fetched now is of the suite as it is now: the keys must say so.
-    release = (await sources()).release;
-    steps = planBuild(definition, await gatherFacts(request, release));
-  }
-  await writeDurably(releaseFile, release);
   const last = steps.at(-1);
   if (!present && last) {
     // Its output may be there while blobs that it put into the store are not.
-    await rm(outputOf(cache, last), { recursive: true, force: true });
-    await executeBuild(steps, {
-      ...{ executors, cache, work, store, sources, aptCache, now, onEvent },
+    await forgetOutput(cache, last);
+    const toRun = await stepsToRun(steps, { cache, onEvent });
+    await supply.provide(steps.filter(({ id }) => toRun.has(id)).flatMap(packagesOf));
+    // Before the steps: a build that is killed goes on with the same versions.
+    await writeLockFile(lockFile, lock);
+    const { packages } = supply;
+    await executeBuild(steps, toRun, {
+      ...{ executors, cache, work, store, packages, now, onEvent },
     });
-  }
+  } else await writeLockFile(lockFile, lock);
   const image = present ?? (await presentImage(store, cache, steps));
   if (!image) throw new Error('the build left no image');
   await store.tag(image.digest, 'built');
@@ -102,7 +130,34 @@ async function buildUnderLock(request: BuildRequest): Promise<BuildResult> {
   const publishes = (request.publish || !before) && before !== image.digest;
   if (publishes) await store.tag(image.digest, 'published');
   await sweepCache(cache, steps);
-  return { image, built: !present, published: publishes };
+  return { image, built: !present, published: publishes, changes };
+}
+
+/** The lock to build from: the one that is held where it fits, else one that is resolved. */
+async function lockFor(
+  { definition, architecture, rolePackages, versions, approve }: BuildRequest,
+  file: string,
+  held: PackageLock | undefined,
+  supply: PackageSupply,
+): Promise<PackageLock> {
+  const wanted = wantedPackages(definition, architecture, rolePackages);
+  const wrong = held ? misfits(held, wanted) : ['it is not there'];
+  if (versions === 'locked' && wrong.length > 0) {
+    throw new AppError(
+      'lock-misfit',
+      `the lock ${file} does not fit the image ${definition.name}:${wrong.map((text) => `\n  ${text}`).join('')}`,
+      'rolecall build brings it up to date; then commit it',
+    );
+  }
+  if (held && wrong.length === 0 && versions !== 'update') return held;
+  const known = versions === 'update' ? undefined : held;
+  const lock = await supply.resolve(wanted, gapOf(known, wanted));
+  if (versions === 'update' && held) {
+    const changes = comparePackages(versionsOf(held), versionsOf(lock));
+    if (changes.length === 0 && wrong.length === 0) return held;
+    await approve?.(changes);
+  }
+  return lock;
 }
 
 /** The image of the last step's output, where it and every blob of it are whole in the store. */
@@ -120,45 +175,25 @@ async function presentImage(
   return (await store.verify(digest)).length > 0 ? undefined : store.read(digest);
 }
 
-async function wantsPackages(cache: string, steps: readonly Step[]): Promise<boolean> {
-  for (const step of steps) {
-    if (step.kind !== 'bootstrap' && step.kind !== 'loaders') continue;
-    if (!(await isKept(cache, step))) return true;
-  }
-  return false;
-}
-
-function placesOf({
-  definition,
-  architecture,
-  state,
-}: Pick<BuildRequest, 'definition' | 'architecture' | 'state'>) {
-  const cache = join(state, 'build-cache', `${definition.name}-${architecture}`);
+function placesOf({ definition, architecture, state, lockFile }: Place) {
+  const name = `${definition.name}-${architecture}`;
   return {
-    cache,
-    releaseFile: join(state, 'build-cache', `${definition.name}-${architecture}.release`),
+    cache: join(state, 'build-cache', name),
+    lockFile: lockFile ?? join(state, 'build-cache', `${name}.lock`),
     work: join(state, 'build-work'),
     aptCache: join(state, 'apt-cache'),
   };
 }
 
-async function readRelease(file: string): Promise<Digest | undefined> {
-  return parseDigest(await readFile(file, 'utf8').catch(() => ''));
-}
-
-async function gatherFacts(
-  request: Pick<BuildRequest, 'architecture' | 'rolePackages'>,
-  release: Digest,
-): Promise<BuildFacts> {
+async function gatherFacts(lock: PackageLock): Promise<BuildFacts> {
   const guestDir = join(import.meta.dirname, '../guest');
+  const [mmdebstrap, mksquashfs] = await Promise.all([
+    versionOf('mmdebstrap', '--version'),
+    versionOf('mksquashfs', '-version'),
+  ]);
   return {
-    architecture: request.architecture,
-    rolePackages: request.rolePackages,
-    release,
-    tools: {
-      mmdebstrap: await versionOf('mmdebstrap', '--version'),
-      mksquashfs: await versionOf('mksquashfs', '-version'),
-    },
+    lock,
+    tools: { mmdebstrap, mksquashfs },
     guestDir,
     guest: await digestOfTree(guestDir),
     program: await digestOfProgram(),
@@ -173,13 +208,13 @@ async function versionOf(program: string, flag: string): Promise<string> {
 /** What of this program decides a step's output besides the step's own file. */
 const programOf: Readonly<Record<StepKind, readonly string[]>> = {
   assemble: ['image-store.ts'],
-  bootstrap: [],
+  bootstrap: ['local-repository.ts', 'run-in-root.ts'],
   facts: ['image-facts-of-root.ts'],
-  initramfs: ['initramfs.ts', 'cpio.ts', 'kernel-modules.ts', 'modinfo.ts'],
+  initramfs: ['initramfs.ts', 'cpio.ts', 'kernel-modules.ts', 'modinfo.ts', 'module-firmware.ts'],
   kernel: [],
   loaders: [],
-  squash: [],
-  trim: [],
+  packages: ['local-repository.ts', 'run-in-root.ts'],
+  squash: ['steps/trim.ts'],
 };
 
 async function digestOfProgram(): Promise<Record<StepKind, Digest>> {

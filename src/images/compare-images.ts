@@ -2,7 +2,7 @@ import type { ImageManifest } from '../boot/image-manifest.ts';
 import { compareDebianVersions } from './debian-version.ts';
 
 /** A package that differs; `from` or `to` is null where that image has none of it. */
-interface PackageChange {
+export interface PackageChange {
   readonly package: string;
   readonly change: 'added' | 'removed' | 'upgraded' | 'downgraded' | 'rewritten';
   readonly from: string | null;

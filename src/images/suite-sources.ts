@@ -1,6 +1,5 @@
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Digest, digestOfValue } from '../digest.ts';
 import { AppError } from '../errors.ts';
 import { runProgram } from '../system/run-program.ts';
 import {
@@ -10,11 +9,11 @@ import {
   parseOneLineSources,
 } from './apt-sources.ts';
 
-/** Where a suite is fetched from, and what state it was in. */
+/** Where a suite is fetched from. */
 export interface SuiteSources {
   readonly sources: readonly AptSource[];
-  /** Digest of the signed indices of all of them. */
-  readonly release: Digest;
+  /** False where no mirror has the suite's security updates. */
+  readonly security: boolean;
   /** The host's own ways to the network (proxies, certificates, retries) as lines of apt.conf(5). */
   readonly aptOptions: readonly string[];
 }
@@ -32,7 +31,6 @@ export async function findSuiteSources(
   const host = mirror ? mirrorSources(mirror) : await readHostSources(aptFolder);
   await mkdir(scratch, { recursive: true });
   const found: AptSource[] = [];
-  const indices: string[] = [];
   const failures: string[] = [];
   for (const candidate of mapToSuite(host, suite)) {
     const file = join(scratch, 'InRelease');
@@ -45,7 +43,6 @@ export async function findSuiteSources(
       const text = await readFile(file, 'utf8');
       if (!isDebianRelease(text, candidate.suite)) continue;
       found.push(candidate);
-      indices.push(`${candidate.suite}\n${text}`);
     } catch (error) {
       failures.push(`${url}: ${lastLine(error)}`);
     }
@@ -61,7 +58,7 @@ export async function findSuiteSources(
   }
   return {
     sources: found,
-    release: digestOfValue(indices.sort()),
+    security: found.some((source) => source.suite === `${suite}-security`),
     aptOptions: await readAptOptions(),
   };
 }

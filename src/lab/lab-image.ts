@@ -4,6 +4,7 @@ import { buildImage } from '../images/build-image.ts';
 import type { BuildEvent } from '../images/execute-build.ts';
 import { openImageStore } from '../images/image-store.ts';
 import { loadImageDefinition } from '../images/load-image-definition.ts';
+import { readLockFile, siteLockFile } from '../images/lock-file.ts';
 import { loadRoles } from '../roles/load-roles.ts';
 import type { Roms } from './vm.ts';
 
@@ -43,13 +44,17 @@ export async function ensureImage(
       problems[0]?.hint ?? '',
     );
   }
+  // The lab's site is a copy: its lock says what to rehearse, and nobody's folder is written to.
+  const lockFile = siteLockFile(site, 'universal', nodeArchitecture);
+  const own = await readLockFile(lockFile);
   const { image } = await buildImage({
     definition: definition.value,
     architecture: nodeArchitecture,
     state,
     rolePackages: [...roles.value.values()].flatMap((role) => role.packages),
     publish: true,
-    update: false,
+    versions: 'extend',
+    ...(own ? { lockFile } : {}),
     now: Date.now,
     onEvent,
   });

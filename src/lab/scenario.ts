@@ -122,8 +122,8 @@ export async function withLab<T>(
   try {
     await prepareLabSite(folder, options.site ?? exampleSite, true);
     await options.edit?.(folder.site);
-    const image = await ensureImage(options.images, folder.site, ({ kind, ...event }) => {
-      if (kind === 'step-started') report(`building the image: ${event.step.kind}`);
+    const image = await ensureImage(options.images, folder.site, (event) => {
+      if (event.kind === 'step-started') report(`building the image: ${event.step.kind}`);
     });
     await prepareLabState(folder, options.images);
     const loaded = await loadSite(folder.site);

@@ -1,20 +1,24 @@
 import type { ImageStore } from '../image-store.ts';
-import type { Step, StepKind, StepOf } from '../plan-build.ts';
-import type { SuiteSources } from '../suite-sources.ts';
+import type { PackageCache } from '../package-cache.ts';
+import type { Step, StepId, StepKind, StepOf } from '../plan-build.ts';
 
 /** What a step may use while it runs. */
 export interface StepContext {
-  /** An empty folder; what is left in it when the step ends is the step's output. */
+  /** An empty folder; the files in it when the step ends are the step's output. */
   readonly output: string;
   /** A folder for what is thrown away afterwards. */
   readonly scratch: string;
   /** The output folder of a step that this one needs. */
-  input(kind: StepKind): string;
+  input(id: StepId): string;
+  /** Where this step makes a root that starts with nothing. */
+  newRoot(): string;
+  /** The unpacked root of a step that this one needs; only to be read. */
+  readRoot(from: StepId): Promise<string>;
+  /** The same to be changed: it is this step's from now on, and the steps after it go on with it. */
+  takeRoot(from: StepId): Promise<string>;
   readonly store: ImageStore;
-  /** Where the suite is fetched from, asked for only by steps that fetch. */
-  sources(): Promise<SuiteSources>;
-  /** Folder in which downloads are kept from build to build. */
-  readonly aptCache: string;
+  /** Holds every package that the step names. */
+  readonly packages: PackageCache;
   /** Tells the operator what goes on; `done` between 0 and 1 where it is known. */
   progress(text: string, done?: number): void;
 }

@@ -5,8 +5,8 @@ import { facts } from './facts.ts';
 import { initramfs } from './initramfs.ts';
 import { kernel } from './kernel.ts';
 import { loaders } from './loaders.ts';
+import { packages } from './packages.ts';
 import { squash } from './squash.ts';
-import { trim } from './trim.ts';
 
 /** What really does each kind of step. */
 export const executors: Executors = {
@@ -16,6 +16,6 @@ export const executors: Executors = {
   initramfs,
   kernel,
   loaders,
+  packages,
   squash,
-  trim,
 };

@@ -5,8 +5,8 @@ import { requireKernelVersion } from '../kernel-version.ts';
 import type { Executor } from './executor.ts';
 
 /** Reads out of the root what overlays must know of it, as `facts.json`. */
-export const facts: Executor<'facts'> = async (_step, context) => {
-  const root = join(context.input('trim'), 'root');
+export const facts: Executor<'facts'> = async (step, context) => {
+  const root = await context.readRoot(step.from);
   const kernelVersion = await requireKernelVersion(root);
   const found = { ...(await readImageFacts(root)), kernelVersion };
   await writeFile(join(context.output, 'facts.json'), JSON.stringify(found));

@@ -6,7 +6,7 @@ import type { Executor } from './executor.ts';
 
 /** Packs the initramfs out of the root's busybox and modules and the guest's scripts, as `initramfs`. */
 export const initramfs: Executor<'initramfs'> = async (step, context) => {
-  const rootDir = join(context.input('trim'), 'root');
+  const rootDir = await context.readRoot(step.from);
   const kernelVersion = await requireKernelVersion(rootDir);
   const bytes = await buildInitramfs({ rootDir, kernelVersion, guestDir: step.guestDir });
   await writeFile(join(context.output, 'initramfs'), bytes);

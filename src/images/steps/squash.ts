@@ -1,14 +1,17 @@
 import { join } from 'node:path';
 import { runContained } from '../../system/run-contained.ts';
+import { packedRoot } from '../root-trees.ts';
 import type { Executor } from './executor.ts';
+import { trimRoot } from './trim.ts';
 
-/** Packs the root as `root.squashfs`, the same bytes for the same tree: see squashfsArguments. */
+/** Trims the root and packs it as `root.squashfs`, the same bytes for the same tree: see squashfsArguments. */
 export const squash: Executor<'squash'> = async (step, context) => {
-  await runContained(
-    'mksquashfs',
-    squashfsArguments(join(context.input('trim'), 'root'), join(context.output, 'root.squashfs')),
-    { env: { SOURCE_DATE_EPOCH: String(step.epoch), TZ: 'UTC', LC_ALL: 'C' } },
-  );
+  const root = await context.takeRoot(step.from);
+  await trimRoot(root, step);
+  context.progress('packing', 0.4);
+  await runContained('mksquashfs', squashfsArguments(root, join(context.output, packedRoot)), {
+    env: { SOURCE_DATE_EPOCH: String(step.epoch), TZ: 'UTC', LC_ALL: 'C' },
+  });
 };
 
 /**

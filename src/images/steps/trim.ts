@@ -4,21 +4,17 @@ import { AppError } from '../../errors.ts';
 import { runContained } from '../../system/run-contained.ts';
 import { runProgram } from '../../system/run-program.ts';
 import { findKernelVersion } from '../kernel-version.ts';
-import type { Executor } from './executor.ts';
 
 /**
- * Copies the root without what the definition prunes, and takes away all that names a place, a time
- * or a machine: keys made by packages' scripts, host names, logs, caches, what is enabled.
+ * Takes out of the root what the definition prunes, and all that names a place, a time or a machine: keys made by
+ * packages' scripts, host names, logs, caches, what is enabled.
  * Refuses a root in which a private key is left: it would be the same one on every node.
  */
-export const trim: Executor<'trim'> = async (step, context) => {
-  const root = join(context.output, 'root');
-  // Through the door of a contained run: a copy must not outlive a killed build either.
-  await runContained('cp', ['--archive', join(context.input('bootstrap'), 'root'), root]);
+export async function trimRoot(root: string, prune: Prune): Promise<void> {
   const version = await findKernelVersion(root);
   const kernel = version ? [join('usr/lib/modules', version, 'kernel')] : [];
-  const modules = kernel.flatMap((folder) => step.modules.map((path) => join(folder, path)));
-  const pruned = [...step.paths, ...modules, ...ofOneMachine, ...(await keyFiles(root))];
+  const modules = kernel.flatMap((folder) => prune.modules.map((path) => join(folder, path)));
+  const pruned = [...prune.paths, ...modules, ...ofOneMachine, ...(await keyFiles(root))];
   for (const path of pruned) {
     const place = await placeInRoot(root, path);
     if (place) await rm(place, { recursive: true, force: true });
@@ -38,7 +34,13 @@ export const trim: Executor<'trim'> = async (step, context) => {
   // The root has its own depmod: this machine may have none.
   if (version) await runContained('chroot', [root, 'depmod', version]);
   await refusePrivateKeys(root);
-};
+}
+
+/** Paths below the root, and below the folder of the kernel's modules. */
+interface Prune {
+  readonly paths: readonly string[];
+  readonly modules: readonly string[];
+}
 
 /** Where a path of the root is on this machine; undefined where a link leads it out of the root. */
 async function placeInRoot(root: string, path: string): Promise<string | undefined> {

@@ -12,6 +12,8 @@ export interface TinyImage {
   /** In the key of what is packed from the root. */
   readonly packing: string;
   readonly loaders: readonly string[];
+  /** Besides those that every tiny image has. */
+  readonly packages?: readonly string[];
 }
 
 /** Writes a site whose one image, `tiny`, goes through every step of a build in seconds. */
@@ -24,7 +26,7 @@ export async function writeTinyImage(site: string, image: TinyImage): Promise<vo
       'suite: trixie',
       'variant: extract',
       'kernel: { amd64: linux-image-cloud-amd64 }',
-      'packages: [base-files, busybox-static, coreutils, kmod]',
+      `packages: [${['base-files', 'busybox-static', 'coreutils', 'kmod', ...(image.packages ?? [])].join(', ')}]`,
       'rolePackages: false',
       'date: 2025-08-09T00:00:00Z',
       `answers: [${image.installation}]`,
@@ -76,11 +78,15 @@ export function startTiny({ site, state }: BuildPlace, options: readonly string[
 }
 
 /** The same build on a machine of another name, by a user with other habits. */
-export function startTinyElsewhere(place: BuildPlace, hostname: string): ChildProcess {
+export function startTinyElsewhere(
+  place: BuildPlace,
+  hostname: string,
+  options: readonly string[] = [],
+): ChildProcess {
   const script = 'hostname "$0" && umask 077 && exec "$@"';
   return spawn(
     'unshare',
-    ['--uts', 'sh', '-c', script, hostname, process.execPath, ...command(place)],
+    ['--uts', 'sh', '-c', script, hostname, process.execPath, ...command(place), ...options],
     {
       stdio: ['ignore', 'pipe', 'pipe'],
       cwd: '/',

@@ -4,11 +4,19 @@ import { digestOf } from '../../../src/digest.ts';
 import type { BuildEvent } from '../../../src/images/execute-build.ts';
 
 const at = {
-  step: { kind: 'kernel' as const, key: digestOf('k'), needs: [] },
+  step: {
+    ...{ id: 'kernel' as const, kind: 'kernel' as const, from: 'bootstrap' as const },
+    ...{ key: digestOf('k'), needs: [], inputs: {} },
+  },
   index: 2,
   of: 8,
 };
 const build: BuildEvent[] = [
+  { kind: 'resolving', text: 'looking up packages in trixie' },
+  { kind: 'fetching', bytes: 0, of: 5e6 },
+  { kind: 'fetching', bytes: 4e5, of: 5e6 },
+  { kind: 'fetching', bytes: 3e6, of: 5e6 },
+  { kind: 'warning', text: 'no mirror has trixie-security' },
   { kind: 'step-kept', ...at, index: 1 },
   { kind: 'step-started', ...at },
   { kind: 'step-progress', ...at, text: 'copying', done: 0.456 },
@@ -28,6 +36,10 @@ describe('a build is shown', () => {
   it('in plain lines where no terminal is', () => {
     expect(shown(false)).toBe(
       [
+        'looking up packages in trixie',
+        'fetching packages: 0 % of 5.0 MB',
+        'fetching packages: 60 % of 5.0 MB',
+        'warning: no mirror has trixie-security',
         '[1/8] take the kernel: unchanged',
         '[2/8] take the kernel',
         '[2/8] take the kernel: 46 % copying',

@@ -4,8 +4,14 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { digestOf } from '../../../src/digest.ts';
 import { AppError } from '../../../src/errors.ts';
-import { type BuildEvent, executeBuild, sweepCache } from '../../../src/images/execute-build.ts';
+import {
+  type BuildEvent,
+  executeBuild,
+  stepsToRun,
+  sweepCache,
+} from '../../../src/images/execute-build.ts';
 import { openImageStore } from '../../../src/images/image-store.ts';
+import { openPackageCache } from '../../../src/images/package-cache.ts';
 import type { Step } from '../../../src/images/plan-build.ts';
 import type { Executors } from '../../../src/images/steps/executor.ts';
 
@@ -16,15 +22,21 @@ beforeEach(async () => {
 afterEach(() => rm(state, { recursive: true, force: true }));
 
 const steps: Step[] = [
-  { kind: 'kernel', key: digestOf('1'), needs: [] },
-  { kind: 'facts', key: digestOf('2'), needs: ['kernel'] },
+  {
+    ...{ id: 'kernel', kind: 'kernel', from: 'bootstrap' },
+    ...{ key: digestOf('1'), needs: [], inputs: { word: 'one' } },
+  },
+  {
+    ...{ id: 'facts', kind: 'facts', from: 'squash' },
+    ...{ key: digestOf('2'), needs: ['kernel'], inputs: {} },
+  },
 ];
 
 /** Executors of which the two above leave a file, unless they are told otherwise. */
 function executors(changed: Partial<Executors> = {}): Executors {
   const refuse = () => Promise.reject(new Error('not in this plan'));
   return {
-    ...{ bootstrap: refuse, trim: refuse, squash: refuse, initramfs: refuse },
+    ...{ bootstrap: refuse, packages: refuse, squash: refuse, initramfs: refuse },
     ...{ loaders: refuse, assemble: refuse },
     kernel: (_step, { output }) => writeFile(join(output, 'kernel'), 'k'),
     facts: async (_step, { output, input }) =>
@@ -35,14 +47,17 @@ function executors(changed: Partial<Executors> = {}): Executors {
 
 async function run(changed: Partial<Executors> = {}): Promise<string[]> {
   const seen: string[] = [];
-  const onEvent = (event: BuildEvent) => seen.push(`${event.kind} ${event.index}/${event.of}`);
-  await executeBuild(steps, {
+  const onEvent = (event: BuildEvent) => {
+    if (event.kind === 'warning') seen.push(event.text);
+    else if ('index' in event) seen.push(`${event.kind} ${event.index}/${event.of}`);
+  };
+  const cache = join(state, 'cache');
+  await executeBuild(steps, await stepsToRun(steps, { cache, onEvent }), {
     executors: executors(changed),
-    cache: join(state, 'cache'),
+    cache,
     work: join(state, 'work'),
-    aptCache: join(state, 'apt'),
+    packages: openPackageCache(join(state, 'packages')),
     store: openImageStore(state),
-    sources: () => Promise.reject(new Error('no network here')),
     now: () => 0,
     onEvent,
   });
@@ -86,7 +101,7 @@ describe('a build', () => {
     await writeFile(join(state, 'work/kernel/half'), '');
     await run();
     const output = join(state, 'cache', `kernel-${digestOf('1')}`);
-    expect(await readdir(output)).toEqual(['kernel']);
+    expect((await readdir(output)).sort()).toEqual(['kernel', 'output.json']);
     expect(await readdir(state)).not.toContain('work');
   });
 
@@ -97,6 +112,31 @@ describe('a build', () => {
       },
     };
     await expect(run(curious)).rejects.toThrow('kernel needs no facts');
+  });
+
+  const damages: [string, (file: string) => Promise<void>, string][] = [
+    ['truncated', (file) => writeFile(file, ''), 'kernel has 0 bytes instead of 1'],
+    ['changed', (file) => writeFile(file, 'x'), 'kernel holds other bytes'],
+    ['lost', (file) => rm(file), 'kernel is missing'],
+  ];
+  it.each(damages)(
+    'makes a kept output anew that was %s, and says so',
+    async (_how, damage, why) => {
+      await run();
+      await damage(join(state, 'cache', `kernel-${digestOf('1')}`, 'kernel'));
+      // Something must read it: what nobody reads may be as it is.
+      await rm(join(state, 'cache', `facts-${digestOf('2')}`), { recursive: true });
+      expect(await run()).toEqual([
+        `the kept output of kernel is damaged (${why}) and is made anew`,
+        ...['step-started 1/2', 'step-done 1/2', 'step-started 2/2', 'step-done 2/2'],
+      ]);
+    },
+  );
+
+  it('does no step whose output only finished steps would read', async () => {
+    await run();
+    await rm(join(state, 'cache', `kernel-${digestOf('1')}`), { recursive: true });
+    expect(await run()).toEqual(['step-kept 2/2']);
   });
 
   it('keeps no output that the plan does not name', async () => {

@@ -1,11 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { digestOf } from '../../../src/digest.ts';
 import type { ImageDefinition } from '../../../src/images/image-definition.ts';
+import type { LockedPackage, PackageLock } from '../../../src/images/package-lock.ts';
 import {
   type BuildFacts,
   describeStep,
   planBuild,
+  type StepId,
   type StepKind,
+  wantedPackages,
 } from '../../../src/images/plan-build.ts';
 
 const definition: ImageDefinition = {
@@ -21,102 +24,158 @@ const definition: ImageDefinition = {
   loaders: { 'ipxe.efi': { package: 'ipxe', path: 'usr/lib/ipxe/ipxe.efi' } },
 };
 
-const kinds: readonly StepKind[] = [
+const ids: readonly StepId[] = [
   'bootstrap',
+  'packages-2',
   'kernel',
-  'trim',
+  'squash',
   'facts',
   'initramfs',
-  'squash',
   'loaders',
   'assemble',
 ];
+const kinds: readonly StepKind[] = [
+  ...(['bootstrap', 'packages', 'kernel', 'squash', 'facts', 'initramfs', 'loaders'] as const),
+  'assemble',
+];
+
+function locked(name: string, version = '1', path = `pool/${name}.deb`): LockedPackage {
+  return { name, version, architecture: 'amd64', size: 1, digest: digestOf(name + version), path };
+}
+
+const lock: PackageLock = {
+  ...{ suite: 'trixie', architecture: 'amd64', variant: 'minbase' },
+  groups: [
+    { asked: ['kmod', 'udev'], packages: [locked('kmod'), locked('libc6'), locked('udev')] },
+    { asked: ['nginx-light'], packages: [locked('nginx-light')] },
+  ],
+  loaders: { asked: ['ipxe:amd64'], packages: [locked('ipxe')] },
+};
 
 const facts: BuildFacts = {
-  architecture: 'amd64',
-  rolePackages: ['nginx-light', 'udev'],
-  release: digestOf('release'),
+  lock,
   tools: { mmdebstrap: 'mmdebstrap 1', mksquashfs: 'mksquashfs 4' },
   guestDir: '/here/guest',
   guest: digestOf('guest'),
   program: Object.fromEntries(kinds.map((kind) => [kind, digestOf(kind)])) as BuildFacts['program'],
 };
 
-/** The kinds of steps whose keys differ between two plans. */
-function redone(changed: Partial<ImageDefinition>, world: Partial<BuildFacts> = {}): StepKind[] {
-  const before = planBuild(definition, facts);
+/** The lock with other groups. */
+function grouped(...groups: readonly (readonly string[])[]): Partial<BuildFacts> {
+  const all = groups.map((names) => ({ asked: names, packages: names.map((n) => locked(n)) }));
+  return { lock: { ...lock, groups: all } };
+}
+
+/** The steps of the second plan whose keys are in none of the first. */
+function redone(changed: Partial<ImageDefinition>, world: Partial<BuildFacts> = {}): StepId[] {
+  const before = new Set(planBuild(definition, facts).map(({ key }) => key));
   const after = planBuild({ ...definition, ...changed }, { ...facts, ...world });
-  return after.filter((step, i) => step.key !== before[i]?.key).map((step) => step.kind);
+  return after.filter(({ key }) => !before.has(key)).map(({ id }) => id);
 }
 
 describe('a plan', () => {
   it('lists its steps so that each comes after what it needs', () => {
     const steps = planBuild(definition, facts);
-    expect(steps.map((step) => step.kind)).toEqual(kinds);
+    expect(steps.map((step) => step.id)).toEqual(ids);
     for (const [at, step] of steps.entries()) {
-      for (const need of step.needs) expect(kinds.indexOf(need)).toBeLessThan(at);
+      for (const need of step.needs) expect(ids.indexOf(need)).toBeLessThan(at);
     }
   });
 
-  it('installs the kernel, the definition’s packages and the roles’, each once and sorted', () => {
-    const [bootstrap] = planBuild(definition, facts);
-    expect(bootstrap).toMatchObject({
-      packages: ['kmod', 'linux-image-amd64', 'nginx-light', 'udev'],
-      epoch: 1754697600,
-    });
-  });
-
-  it('leaves the roles’ packages out where the definition says so', () => {
-    const [bootstrap] = planBuild({ ...definition, rolePackages: false }, facts);
-    expect(bootstrap).toMatchObject({ packages: ['kmod', 'linux-image-amd64', 'udev'] });
+  it('installs the groups of the lock one after the other, and none that brings nothing', () => {
+    const groups = [...lock.groups, { asked: ['libc6'], packages: [] }];
+    const steps = planBuild(definition, { ...facts, lock: { ...lock, groups } });
+    expect(steps.map((step) => step.id)).toEqual(ids);
+    expect(steps[1]).toMatchObject({ from: 'bootstrap', asked: ['nginx-light'] });
+    expect(steps[3]).toMatchObject({ id: 'squash', from: 'packages-2', epoch: 1754697600 });
   });
 
   it('says of every step what it does', () => {
     const texts = planBuild(definition, facts).map(describeStep);
-    expect(new Set(texts).size).toBe(kinds.length);
-    expect(texts[0]).toBe('install 4 packages and what they need of trixie amd64');
+    expect(new Set(texts).size).toBe(ids.length);
+    expect(texts[0]).toBe('install 3 packages of trixie amd64');
+    expect(texts[1]).toBe('add nginx-light (1 packages)');
+  });
+});
+
+describe('what an image wants', () => {
+  it('is the kernel, its own packages and the roles’, each once and sorted, and the loaders’', () => {
+    const loaders = {
+      ...definition.loaders,
+      a: { package: 'shim', architecture: 'arm64' as const, path: 'a' },
+      b: { package: 'ipxe', path: 'b' },
+    };
+    expect(wantedPackages({ ...definition, loaders }, 'amd64', ['nginx-light', 'udev'])).toEqual({
+      ...{ suite: 'trixie', architecture: 'amd64', variant: 'minbase' },
+      packages: ['kmod', 'linux-image-amd64', 'nginx-light', 'udev'],
+      loaders: ['ipxe:amd64', 'shim:arm64'],
+    });
+  });
+
+  it('leaves the roles’ packages out where the definition says so', () => {
+    const own = wantedPackages({ ...definition, rolePackages: false }, 'amd64', ['nginx-light']);
+    expect(own.packages).toEqual(['kmod', 'linux-image-amd64', 'udev']);
   });
 });
 
 describe('what is done again', () => {
-  const afterRoot: StepKind[] = ['trim', 'facts', 'initramfs', 'squash', 'assemble'];
-  const cases: [string, StepKind[], Partial<ImageDefinition>, Partial<BuildFacts>?][] = [
+  const afterRoot: StepId[] = ['kernel', 'squash', 'facts', 'initramfs', 'assemble'];
+  const renewed: PackageLock = {
+    ...lock,
+    loaders: { ...lock.loaders, packages: [locked('ipxe', '2')] },
+  };
+  const moved = lock.groups.map(({ asked, packages }) => ({
+    asked,
+    packages: packages.map((p) => ({ ...p, path: `elsewhere/${p.path}` })),
+  }));
+  const cases: [string, StepId[], Partial<ImageDefinition>, Partial<BuildFacts>?][] = [
     ['nothing where nothing changed', [], {}],
-    ['nothing for packages in another order', [], { packages: ['kmod', 'udev'] }],
-    ['nothing for a package that two ask for', [], {}, { rolePackages: ['udev', 'nginx-light'] }],
     ['nothing for another place of the same scripts', [], {}, { guestDir: '/there/guest' }],
+    ['nothing for another place of the packages', [], {}, { lock: { ...lock, groups: moved } }],
     [
       'the initramfs alone for changed guest scripts',
       ['initramfs', 'assemble'],
       {},
       { guest: digestOf('other') },
     ],
-    ['the root for a new package', ['bootstrap', 'kernel', ...afterRoot], { packages: ['udev'] }],
     [
-      'the root for a role’s package',
-      ['bootstrap', 'kernel', ...afterRoot],
+      'what was added alone for one more package',
+      ['packages-3', ...afterRoot],
       {},
-      { rolePackages: [] },
+      grouped(['kmod', 'libc6', 'udev'], ['nginx-light'], ['tcpdump']),
     ],
-    ['no installation for pruning', afterRoot, { prune: { paths: [], modules: [] } }],
-    ['the loaders alone for a loader', ['loaders', 'assemble'], { loaders: {} }],
     [
-      'all that is fetched for a newer release',
-      ['bootstrap', 'kernel', 'trim', 'facts', 'initramfs', 'squash', 'loaders', 'assemble'],
+      'no package for one less in the last group',
+      afterRoot,
       {},
-      { release: digestOf('newer') },
+      grouped(['kmod', 'libc6', 'udev']),
+    ],
+    [
+      'the whole root for another first group',
+      ['bootstrap', 'packages-2', ...afterRoot],
+      {},
+      grouped(['libc6', 'udev'], ['nginx-light']),
+    ],
+    ['no installation for pruning', afterRoot.slice(1), { prune: { paths: [], modules: [] } }],
+    ['the loaders alone for a loader', ['loaders', 'assemble'], { loaders: {} }],
+    ['the loaders alone for a newer loader', ['loaders', 'assemble'], {}, { lock: renewed }],
+    [
+      'the root for another mmdebstrap',
+      ['bootstrap', 'packages-2', ...afterRoot],
+      {},
+      { tools: { ...facts.tools, mmdebstrap: 'mmdebstrap 2' } },
     ],
     [
       'the file system for another mksquashfs',
-      ['squash', 'assemble'],
+      ['squash', 'facts', 'initramfs', 'assemble'],
       {},
       { tools: { ...facts.tools, mksquashfs: 'mksquashfs 5' } },
     ],
     [
       'a step and what needs it where its own program changed',
-      ['trim', 'facts', 'initramfs', 'squash', 'assemble'],
+      ['squash', 'facts', 'initramfs', 'assemble'],
       {},
-      { program: { ...facts.program, trim: digestOf('other program') } },
+      { program: { ...facts.program, squash: digestOf('other program') } },
     ],
   ];
   it.each(cases)('%s', (_name, expected, changed, world) => {

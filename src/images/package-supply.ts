@@ -1,0 +1,72 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { BuildEvent } from './execute-build.ts';
+import type { ImageDefinition } from './image-definition.ts';
+import { openPackageCache, type PackageCache } from './package-cache.ts';
+import type { LockedPackage, LockGap, PackageLock, WantedPackages } from './package-lock.ts';
+import { resolvePackages } from './resolve-packages.ts';
+import { findSuiteSources, type SuiteSources } from './suite-sources.ts';
+
+/** Where a build has its packages from: the cache, and the mirror for what it lacks. */
+export interface PackageSupply {
+  readonly packages: PackageCache;
+  /** Makes a lock of what is in the suite today. */
+  resolve(wanted: WantedPackages, gap: LockGap): Promise<PackageLock>;
+  /** Sees to it that every one of these is in the cache, to the byte. */
+  provide(packages: readonly LockedPackage[]): Promise<void>;
+}
+
+export interface PackageSupplyPlace {
+  readonly definition: ImageDefinition;
+  readonly architecture: string;
+  readonly mirror?: string;
+  readonly aptCache: string;
+  readonly work: string;
+  readonly onEvent: (event: BuildEvent) => void;
+}
+
+/** A supply that asks the network only when it must. */
+export function openPackageSupply(place: PackageSupplyPlace): PackageSupply {
+  const { aptCache, work, onEvent } = place;
+  const { suite } = place.definition;
+  const folder = join(aptCache, 'packages');
+  const packages = openPackageCache(folder);
+  let found: Promise<SuiteSources> | undefined;
+  const sources = () => {
+    found ??= findSuiteSources(suite, join(aptCache, 'indices'), place.mirror);
+    return found;
+  };
+  const provide: PackageSupply['provide'] = async (wanted) => {
+    await mkdir(folder, { recursive: true });
+    const { absent, damaged } = await packages.missing([...new Set(wanted)]);
+    for (const { name, version } of damaged) {
+      const text = `the kept package ${name} ${version} is damaged and is fetched again`;
+      onEvent({ kind: 'warning', text });
+    }
+    const lacking = [...absent, ...damaged];
+    if (lacking.length === 0) return;
+    await packages.fetch(lacking, await sources(), (progress) =>
+      onEvent({ kind: 'fetching', ...progress }),
+    );
+  };
+  return {
+    packages,
+    provide,
+    resolve: async (wanted, gap) => {
+      onEvent({ kind: 'resolving', text: `looking up packages in ${suite}` });
+      const at = await sources();
+      if (!at.security) {
+        const text = `no mirror has ${suite}-security: the image gets no security updates`;
+        onEvent({ kind: 'warning', text });
+      }
+      // Their control files say what they provide to what is added.
+      await provide(gap.keep.flatMap((group) => group.packages));
+      return resolvePackages(wanted, gap, {
+        indices: join(aptCache, 'indices', `${suite}-${place.architecture}`),
+        scratch: work,
+        sources: at,
+        cache: packages,
+      });
+    },
+  };
+}
