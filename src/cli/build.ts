@@ -1,5 +1,7 @@
+import { resolve } from 'node:path';
 import { AppError, type Problem } from '../errors.ts';
 import { buildImage, type PlannedStep, previewBuild } from '../images/build-image.ts';
+import { parseSize } from '../images/cache-limit.ts';
 import type { PackageChange } from '../images/compare-images.ts';
 import { loadImageDefinition } from '../images/load-image-definition.ts';
 import { siteLockFile } from '../images/lock-file.ts';
@@ -17,6 +19,8 @@ interface BuildOptions {
   readonly update?: boolean;
   readonly locked?: boolean;
   readonly yes?: boolean;
+  readonly cache?: string;
+  readonly cacheLimit?: string;
   readonly architecture: string;
   readonly mirror?: string;
 }
@@ -31,6 +35,8 @@ export const register: RegisterCommand = (program, globals) => {
     .option('--update', "take today's version of every package; shows what changes and asks")
     .option('--yes', 'do not ask')
     .option('--locked', 'build exactly what images/<name>.<architecture>.lock holds, or refuse')
+    .option('--cache <dir>', 'keep packages and steps there, as a CI does from job to job')
+    .option('--cache-limit <size>', 'such as 4G: what was used longest ago goes, not what is used')
     .option('--architecture <name>', "Debian's word, such as amd64", hostArchitecture())
     .option('--mirror <url>', "a Debian mirror instead of this machine's own")
     .action(async (name: string, options: BuildOptions) => {
@@ -57,7 +63,9 @@ export const register: RegisterCommand = (program, globals) => {
         state,
         rolePackages,
         lockFile,
+        ...(options.cache === undefined ? {} : { cache: resolve(options.cache) }),
       } as const;
+      const cacheLimit = readLimit(options.cacheLimit);
       if (options.plan) {
         const steps = await previewBuild(about);
         say(json ? JSON.stringify(steps.map(planRow), null, 2) : renderPlan(steps));
@@ -70,6 +78,7 @@ export const register: RegisterCommand = (program, globals) => {
       const progress = createBuildProgress(process.stderr, Date.now);
       const { image, built, published, changes } = await buildImage({
         ...about,
+        ...(cacheLimit === undefined ? {} : { cacheLimit }),
         publish: options.publish ?? false,
         versions: options.locked ? 'locked' : options.update ? 'update' : 'extend',
         approve: async (found) => {
@@ -101,6 +110,13 @@ export const register: RegisterCommand = (program, globals) => {
       else if (built) say(`not published: rolecall image publish ${image.digest.slice(0, 12)}`);
     });
 };
+
+function readLimit(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const bytes = parseSize(text);
+  if (bytes !== undefined) return bytes;
+  throw new AppError('usage', `${text} is no size`, 'such as 500M or 4G');
+}
 
 function planRow({ step, kept, why }: PlannedStep) {
   const { id, key, needs, kind } = step;

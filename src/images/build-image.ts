@@ -1,17 +1,26 @@
 import { createHash } from 'node:crypto';
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Digest, digestOfValue, parseDigest } from '../digest.ts';
 import { AppError } from '../errors.ts';
+import { writeDurably } from '../system/durable-file.ts';
 import { runProgram } from '../system/run-program.ts';
 import { underBuildLock } from './build-lock.ts';
+import { forgetUnused, limitCache } from './cache-limit.ts';
 import { comparePackages, type PackageChange } from './compare-images.ts';
 import { type BuildEvent, executeBuild, stepsToRun, sweepCache } from './execute-build.ts';
 import type { ImageDefinition } from './image-definition.ts';
-import { type ImageStore, openImageStore, type StoredImage } from './image-store.ts';
+import { type ImageStore, openImageStore, partsOf, type StoredImage } from './image-store.ts';
 import { readLockFile, writeLockFile } from './lock-file.ts';
-import { gapOf, misfits, type PackageLock, unresolvedLock, versionsOf } from './package-lock.ts';
-import { openPackageSupply, type PackageSupply } from './package-supply.ts';
+import {
+  allPackages,
+  gapOf,
+  misfits,
+  type PackageLock,
+  unresolvedLock,
+  versionsOf,
+} from './package-lock.ts';
+import { openPackageSupply, type PackageSupply, packagesFolder } from './package-supply.ts';
 import {
   type BuildFacts,
   packagesOf,
@@ -38,6 +47,10 @@ export interface BuildRequest {
   readonly versions: 'extend' | 'update' | 'locked';
   /** Asked before an update changes versions; throws to leave all as it is. */
   readonly approve?: (changes: readonly PackageChange[]) => Promise<void>;
+  /** Folder for packages and outputs of steps, such as a CI keeps; the state folder where absent. */
+  readonly cache?: string;
+  /** Bytes that packages and outputs may take together, those that this build uses left out of account. */
+  readonly cacheLimit?: number;
   /** Move the tag `published` too; the first build of an image does so anyway. */
   readonly publish: boolean;
   /** A Debian mirror instead of the host's own. */
@@ -67,7 +80,7 @@ export interface PlannedStep {
 
 type Place = Pick<
   BuildRequest,
-  'definition' | 'architecture' | 'state' | 'rolePackages' | 'lockFile'
+  'definition' | 'architecture' | 'state' | 'rolePackages' | 'lockFile' | 'cache'
 >;
 
 /**
@@ -76,7 +89,10 @@ type Place = Pick<
  */
 export async function buildImage(request: BuildRequest): Promise<BuildResult> {
   requireRoot();
-  return underBuildLock(request.state, () => buildUnderLock(request));
+  const { state, cache = state } = request;
+  const build = () => buildUnderLock(request);
+  // Builds of two state folders may share a cache.
+  return underBuildLock(state, () => (cache === state ? build() : underBuildLock(cache, build)));
 }
 
 /** What a build would do, what it would not do again, and why. Changes nothing and asks no network. */
@@ -127,10 +143,37 @@ async function buildUnderLock(request: BuildRequest): Promise<BuildResult> {
   if (!image) throw new Error('the build left no image');
   await store.tag(image.digest, 'built');
   const [before] = await store.published(definition.name, architecture);
+  const used = [
+    ...steps.map((step) => outputOf(cache, step)),
+    ...allPackages(lock).flatMap((of) => supply.packages.files(of)),
+  ];
+  if (!present || request.cacheLimit !== undefined) {
+    await tidyCache(request, steps, new Set(used));
+  }
   const publishes = (request.publish || !before) && before !== image.digest;
   if (publishes) await store.tag(image.digest, 'published');
-  await sweepCache(cache, steps);
   return { image, built: !present, published: publishes, changes };
+}
+
+/**
+ * Without a limit, outputs that the plan does not name go, and packages that no build of this month has read. With
+ * one, both stay for as long as there is room: builds of other branches may want them.
+ */
+async function tidyCache(
+  request: BuildRequest,
+  steps: readonly Step[],
+  used: ReadonlySet<string>,
+): Promise<void> {
+  const { cache, outputs, packages } = placesOf(request);
+  const { cacheLimit, now } = request;
+  if (cacheLimit !== undefined) {
+    const images = await readdir(outputs, { withFileTypes: true }).catch(() => []);
+    const folders = images.filter((e) => e.isDirectory()).map((e) => join(outputs, e.name));
+    await limitCache([packages, ...folders], used, cacheLimit, now());
+    return;
+  }
+  await sweepCache(cache, steps);
+  await forgetUnused(packages, used, now() - 31 * 86_400_000, now());
 }
 
 /** The lock to build from: the one that is held where it fits, else one that is resolved. */
@@ -160,7 +203,10 @@ async function lockFor(
   return lock;
 }
 
-/** The image of the last step's output, where it and every blob of it are whole in the store. */
+/**
+ * The image of the last step's output, where it and every blob of it are whole in the store. What was read to the
+ * byte once is not read again while no file of it was touched since; `image verify` reads all.
+ */
 async function presentImage(
   store: ImageStore,
   cache: string,
@@ -171,17 +217,40 @@ async function presentImage(
   const text = await readFile(join(outputOf(cache, last), 'image'), 'utf8').catch(() => '');
   const digest = parseDigest(text);
   if (digest === undefined || !(await store.digests()).includes(digest)) return undefined;
-  // A damaged manifest is found by verify, and made anew.
-  return (await store.verify(digest)).length > 0 ? undefined : store.read(digest);
+  const image = await store.read(digest).catch(() => undefined);
+  // A damaged manifest is found here, and made anew.
+  if (!image) return undefined;
+  const seenFile = join(outputOf(cache, last), 'seen');
+  const seen = await traceOf(store, image);
+  if (seen && seen === (await readFile(seenFile, 'utf8').catch(() => ''))) return image;
+  if ((await store.verify(digest)).length > 0) return undefined;
+  if (seen) await writeDurably(seenFile, seen);
+  return image;
 }
 
-function placesOf({ definition, architecture, state, lockFile }: Place) {
+/** What changes when somebody writes to a blob of the image or puts another file in its place. */
+async function traceOf(store: ImageStore, { manifest }: StoredImage): Promise<string | undefined> {
+  const traces: string[] = [];
+  for (const [, blob] of partsOf(manifest)) {
+    const found = await stat(store.blobPath(blob.digest), { bigint: true }).catch(() => undefined);
+    if (!found) return undefined;
+    traces.push(`${blob.digest} ${found.ino} ${found.size} ${found.mtimeNs} ${found.ctimeNs}\n`);
+  }
+  return traces.join('');
+}
+
+function placesOf({ definition, architecture, state, lockFile, cache = state }: Place) {
   const name = `${definition.name}-${architecture}`;
+  const aptCache = join(cache, 'apt-cache');
   return {
-    cache: join(state, 'build-cache', name),
+    cache: join(cache, 'build-cache', name),
+    /** Of all images. */
+    outputs: join(cache, 'build-cache'),
     lockFile: lockFile ?? join(state, 'build-cache', `${name}.lock`),
-    work: join(state, 'build-work'),
-    aptCache: join(state, 'apt-cache'),
+    // A step's output is renamed into the cache: one file system holds both.
+    work: join(cache, 'build-work'),
+    packages: packagesFolder(aptCache),
+    aptCache,
   };
 }
 

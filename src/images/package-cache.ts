@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Digest, digestOf, parseDigest } from '../digest.ts';
 import { AppError } from '../errors.ts';
@@ -19,6 +19,8 @@ export interface FetchProgress {
 export interface PackageCache {
   /** Where the package's file is or would be. */
   file(of: LockedPackage): string;
+  /** All files that the cache may have of the package. */
+  files(of: LockedPackage): string[];
   /** Reads every file and deletes those that are not what they should be; gives back which are not there. */
   missing(packages: readonly LockedPackage[]): Promise<MissingPackages>;
   /** Fetches these from the first source that has them. Refuses any other digest; says all that failed. */
@@ -53,8 +55,6 @@ export function openPackageCache(folder: string): PackageCache {
         damaged.push(of);
         await rm(file(of), { force: true });
       }
-      // What a build uses is what a limit spares.
-      else await utimes(file(of), new Date(), new Date()).catch(() => undefined);
     });
     return { absent, damaged };
   };
@@ -118,7 +118,7 @@ export function openPackageCache(folder: string): PackageCache {
     return text;
   };
 
-  return { file, missing, fetch, control };
+  return { file, files: (of) => [file(of), controlFile(of)], missing, fetch, control };
 }
 
 /** Digest of the file's bytes. */

@@ -134,6 +134,11 @@ export function isOf(asked: string, { name, architecture }: LockedPackage): bool
   return name === wanted && (architecture === of || architecture === 'all');
 }
 
+/** Every package of the lock, those of loaders too. */
+export function allPackages(lock: PackageLock): LockedPackage[] {
+  return [...lock.groups.flatMap((group) => group.packages), ...lock.loaders.packages];
+}
+
 /** Versions by name of what is installed; of loaders by `name (loader)`, with their architecture. */
 export function versionsOf(lock: PackageLock | undefined): Record<string, string> {
   return Object.fromEntries([

@@ -25,11 +25,16 @@ export interface PackageSupplyPlace {
   readonly onEvent: (event: BuildEvent) => void;
 }
 
+/** Where in the cache packages lie. */
+export function packagesFolder(aptCache: string): string {
+  return join(aptCache, 'packages');
+}
+
 /** A supply that asks the network only when it must. */
 export function openPackageSupply(place: PackageSupplyPlace): PackageSupply {
   const { aptCache, work, onEvent } = place;
   const { suite } = place.definition;
-  const folder = join(aptCache, 'packages');
+  const folder = packagesFolder(aptCache);
   const packages = openPackageCache(folder);
   let found: Promise<SuiteSources> | undefined;
   const sources = () => {

@@ -11,7 +11,7 @@ import {
   type PackageLock,
   type WantedPackages,
 } from './package-lock.ts';
-import { openSuiteApt } from './suite-apt.ts';
+import { openSuiteApt, type SuiteApt } from './suite-apt.ts';
 import type { SuiteSources } from './suite-sources.ts';
 
 export interface ResolvePlace {
@@ -29,27 +29,20 @@ export async function resolvePackages(
   place: ResolvePlace,
 ): Promise<PackageLock> {
   const { suite, architecture, variant } = wanted;
-  const foreign = wanted.loaders.map((name) => name.split(':')[1] ?? architecture);
-  const apt = await openSuiteApt({
-    folder: place.indices,
-    ...{ sources: place.sources, architecture, foreign },
-  });
-  await apt.update();
   const groups: PackageGroup[] = [...gap.keep];
   if (gap.ask.length > 0 || groups.length === 0) {
     const kept = groups.flatMap((group) => group.packages);
     const held = await Promise.all(kept.map((of) => place.cache.control(of)));
     const base =
       groups.length === 0 && variant === 'minbase' ? basePatterns(suite, architecture) : [];
+    const apt = await openApt(place, 'installed', architecture, []);
     const world = { held, pins: gap.pins, ...(await pinnedRepository(suite, gap, place)) };
     const packages = await apt.install([...base, ...gap.ask], world).catch((error: unknown) => {
       throw notResolved(error, suite, kept.length > 0);
     });
     groups.push({ asked: gap.ask, packages });
   }
-  const fresh = await apt.download(gap.loaders).catch((error: unknown) => {
-    throw notResolved(error, suite, false);
-  });
+  const fresh = await resolveLoaders(wanted, gap, place);
   const found = [...gap.keepLoaders, ...fresh];
   const absent = wanted.loaders.filter((name) => !found.some((of) => isOf(name, of)));
   if (absent.length > 0) {
@@ -61,6 +54,31 @@ export async function resolvePackages(
   }
   const loaders = { asked: wanted.loaders, packages: found.sort(byName) };
   return { suite, architecture, variant, groups, loaders };
+}
+
+async function resolveLoaders(
+  { suite, architecture }: WantedPackages,
+  { loaders }: LockGap,
+  place: ResolvePlace,
+): Promise<LockedPackage[]> {
+  if (loaders.length === 0) return [];
+  const foreign = loaders.map((name) => name.split(':')[1] ?? architecture);
+  const apt = await openApt(place, 'loaders', architecture, foreign);
+  return apt.download(loaders).catch((error: unknown) => {
+    throw notResolved(error, suite, false);
+  });
+}
+
+/** An apt for each use: one that changed its architectures would read all indices again. */
+async function openApt(
+  { indices, sources }: ResolvePlace,
+  use: string,
+  architecture: string,
+  foreign: readonly string[],
+): Promise<SuiteApt> {
+  const apt = await openSuiteApt({ folder: join(indices, use), sources, architecture, foreign });
+  await apt.update();
+  return apt;
 }
 
 /** What mmdebstrap's minbase takes, as apt-patterns(7); none of another architecture. */
