@@ -5,6 +5,8 @@ import type { Stage, VrrpState } from '../state/event.ts';
 export interface PairMember {
   readonly name: string;
   readonly stage: Stage;
+  /** What does not work on it, as it says; empty where nothing. */
+  readonly fault: string;
   /** Absent where keepalived said nothing. */
   readonly vrrp?: VrrpState;
   /** What it has yet to do to run its own newest set. */
@@ -29,10 +31,11 @@ export function partnersOf(site: Site, node: string): readonly string[] {
 
 /**
  * Why a node must wait with following; undefined where it may. One at a time, the backup first, and the master
- * only when every backup runs its own newest set and works. A partner that was never heard of backs up nothing.
+ * only when every backup runs its own newest set and works, or says of itself only what the master says too: a
+ * service whose servers are dead is dead on both. A partner that was never heard of backs up nothing.
  */
 export function whyWait(
-  me: Pick<PairMember, 'name' | 'vrrp'>,
+  me: Pick<PairMember, 'name' | 'vrrp' | 'fault'>,
   partners: readonly PairMember[],
 ): string | undefined {
   const others = partners.filter((partner) => partner.stage !== 'absent');
@@ -48,7 +51,8 @@ export function whyWait(
     }
     if (other.due === 'reboot') return `${other.name} goes first and needs a reboot`;
     if (other.due === 'follow') return `${other.name} goes first`;
-    if (other.stage !== 'ready')
+    const isAlike = other.stage === 'failed' && other.fault !== '' && other.fault === me.fault;
+    if (other.stage !== 'ready' && !isAlike)
       return `${other.name} goes first and is not ready (${other.stage})`;
     if (!other.isProven) return `${other.name} followed, and has yet to show that it works`;
   }

@@ -120,6 +120,7 @@ export function createFollower(parts: FollowerParts): Follower {
     return {
       name,
       stage: newest ? stageOf(newest) : 'absent',
+      fault: faultOf(newest?.run),
       ...(newest?.run.vrrp ? { vrrp: newest.run.vrrp } : {}),
       due: !found ? 'nothing' : found.plan.kind,
       isFollowing: record !== undefined && isFollowing(record.bootId),
@@ -152,8 +153,9 @@ export function createFollower(parts: FollowerParts): Follower {
       return owe('reload', `it did not follow (${refusal}): mend the site, or undo its last edit`);
     }
     const partners = await Promise.all(partnersOf(generation().fleet.site, node.name).map(member));
-    const vrrp = runOf(record)?.vrrp;
-    const why = whyWait({ name: node.name, ...(vrrp ? { vrrp } : {}) }, partners);
+    const run = runOf(record);
+    const me = { name: node.name, fault: faultOf(run), ...(run?.vrrp ? { vrrp: run.vrrp } : {}) };
+    const why = whyWait(me, partners);
     if (why !== undefined) {
       const look = `rolecall plan ${node.name} shows it line by line`;
       return owe('reload', `waits to follow: ${why}; then ${means} (${look})`);
@@ -197,6 +199,10 @@ export function createFollower(parts: FollowerParts): Follower {
       }
     },
   };
+}
+
+function faultOf(run: MachineState['run'] | undefined): string {
+  return run?.stage === 'failed' ? run.reason : '';
 }
 
 function isProven({ run }: MachineState): boolean {

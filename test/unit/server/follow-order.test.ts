@@ -3,11 +3,11 @@ import { type PairMember, partnersOf, whyWait } from '../../../src/server/follow
 import { labFleet } from './a-generation.ts';
 
 const current: PairMember = {
-  ...{ name: 'lv2', stage: 'ready', vrrp: 'backup', due: 'nothing' },
+  ...{ name: 'lv2', stage: 'ready', fault: '', vrrp: 'backup', due: 'nothing' },
   ...{ isFollowing: false, isProven: true, refusal: '' },
 };
-const master = { name: 'lv1', vrrp: 'master' } as const;
-const backup = { name: 'lv2', vrrp: 'backup' } as const;
+const master = { name: 'lv1', vrrp: 'master', fault: '' } as const;
+const backup = { name: 'lv2', vrrp: 'backup', fault: '' } as const;
 
 describe('the master', () => {
   test.each<[string, Partial<PairMember>, string | undefined]>([
@@ -46,6 +46,18 @@ describe('the master', () => {
     expect(whyWait(master, [{ ...current, ...facts }])).toBe(why);
   });
 
+  test('does not wait for a backup that lacks only what it lacks itself', () => {
+    const fault = 'lb: no server works for mail at 203.0.113.25 port 25';
+    const failed = { ...current, stage: 'failed', fault } as const;
+    expect(whyWait({ ...master, fault }, [failed])).toBeUndefined();
+    expect(whyWait({ ...master, fault }, [{ ...failed, isProven: false }])).toBe(
+      'lv2 followed, and has yet to show that it works',
+    );
+    const more = { ...failed, fault: `${fault}, www at 203.0.113.80 port 80` };
+    expect(whyWait({ ...master, fault }, [more])).toBe('lv2 goes first and is not ready (failed)');
+    expect(whyWait(master, [failed])).toBe('lv2 goes first and is not ready (failed)');
+  });
+
   test('waits for every backup', () => {
     const behind = { ...current, name: 'lv3', due: 'follow' } as const;
     expect(whyWait(master, [current, behind])).toBe('lv3 goes first');
@@ -70,8 +82,8 @@ test('where keepalived says nothing the last name goes first, one after the othe
     { ...silent, name: 'a', due: 'follow' },
     { ...silent, name: 'b', due: 'follow' },
   ] as const;
-  expect(whyWait({ name: 'b' }, [a])).toBeUndefined();
-  expect(whyWait({ name: 'a' }, [b])).toBe('b goes first');
+  expect(whyWait({ name: 'b', fault: '' }, [a])).toBeUndefined();
+  expect(whyWait({ name: 'a', fault: '' }, [b])).toBe('b goes first');
 });
 
 test('the balancers of a service and the pair of a volume are partners', async () => {
