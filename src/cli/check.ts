@@ -2,7 +2,7 @@ import type { Problem, Result } from '../errors.ts';
 import { count, renderProblems } from '../render-problems.ts';
 import { warnings } from '../roles/check-fleet.ts';
 import type { Fleet } from '../roles/fleet.ts';
-import { loadFleet } from '../roles/load-fleet.ts';
+import { loadFleet, withLines } from '../roles/load-fleet.ts';
 import { sortProblems } from '../site/parse-site.ts';
 import type { Site } from '../site/site.ts';
 import { type RegisterCommand, say } from './command.ts';
@@ -20,7 +20,10 @@ export const register: RegisterCommand = (program, globals) => {
       const result = inOrder(await loadFleet(dir));
       if (!result.ok) process.exitCode = 2;
       const warned = result.ok
-        ? [...warnings(result.value), ...(await imageWarnings(result.value, state))]
+        ? [
+            ...sortProblems(await withLines(dir, warnings(result.value))),
+            ...(await imageWarnings(result.value, state)),
+          ]
         : [];
       if (!json) {
         say(renderCheck(result, warned));

@@ -93,10 +93,10 @@ function asText(bytes: Uint8Array): string | undefined {
 }
 
 /** Problems with the line of the deepest key of their path that their file holds. */
-async function withLines(
+export async function withLines(
   siteDir: string,
   problems: readonly Problem[],
-  edited: EditedTexts,
+  edited: EditedTexts = new Map(),
 ): Promise<readonly Problem[]> {
   const places = new Map<string, YamlPlace | undefined>();
   for (const { file, line } of problems) {
