@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../errors.ts';
@@ -5,9 +6,11 @@ import { isLabRunning, startControl } from '../lab/control.ts';
 import { availableMemory, planMemory } from '../lab/memory-budget.ts';
 import type { Accelerator } from '../lab/qemu-args.ts';
 import { type Scenario, withLab } from '../lab/scenario.ts';
+import { holdsWith } from '../lab/start-order.ts';
 import { describeLab } from '../lab/supervisor.ts';
 import { planGuests } from '../lab/vm-spec.ts';
 import { adaptSite } from '../rehearsal/adapt-site.ts';
+import { addMailbox, type Mailbox } from '../rehearsal/add-mailbox.ts';
 import { choosePart, planRehearsal } from '../rehearsal/plan-rehearsal.ts';
 import { renderHtml, renderJunit, renderResult, renderSum } from '../rehearsal/render-report.ts';
 import { renderTimeline } from '../rehearsal/render-timeline.ts';
@@ -50,7 +53,9 @@ export async function rehearse(globals: GlobalOptions, wishes: RehearsalWishes):
     memory: wishes.memory,
     only: chooseNodes(site, wishes.only),
   });
-  const budget = planMemory(wanted, await availableMemory(), wishes.accelerator ?? 'tcg');
+  const budget = planMemory(wanted, await availableMemory(), wishes.accelerator ?? 'tcg', (name) =>
+    holdsWith(site, name),
+  );
   const guests = budget.fit.map((guest) => guest.name);
   const left = budget.left.map((guest) => guest.name);
   const notes: string[] = [];
@@ -63,6 +68,7 @@ export async function rehearse(globals: GlobalOptions, wishes: RehearsalWishes):
     if (!globals.json) say(note);
   };
   if (!globals.json) for (const note of notes) say(note);
+  let mailbox: Mailbox | undefined;
   const rehearsal = await withLab(
     {
       name: `rehearsal of ${site.name}`,
@@ -70,6 +76,8 @@ export async function rehearse(globals: GlobalOptions, wishes: RehearsalWishes):
       site: wishes.source,
       edit: async (copy) => {
         for (const note of await adaptSite(copy)) tellNote(note);
+        mailbox = await addMailbox(copy, randomBytes(24));
+        if (mailbox) tellNote(`mail: ${mailbox.address} is added, to send a mail to`);
       },
       only: guests,
       memory: wishes.memory,
@@ -77,7 +85,7 @@ export async function rehearse(globals: GlobalOptions, wishes: RehearsalWishes):
       folder: wishes.root,
       report: (line) => process.stderr.write(`${line}\n`),
     },
-    (lab) => prove(lab, { guests, left }, notes, globals, wishes),
+    (lab) => prove(lab, { guests, left, mailbox }, notes, globals, wishes),
   );
   await writeReport(rehearsal, wishes.report);
   const { results } = rehearsal;
@@ -93,9 +101,17 @@ export async function rehearse(globals: GlobalOptions, wishes: RehearsalWishes):
   }
 }
 
+/** What of a site is rehearsed. */
+interface Part {
+  readonly guests: readonly string[];
+  /** Nodes that there is no memory for. */
+  readonly left: readonly string[];
+  readonly mailbox: Mailbox | undefined;
+}
+
 async function prove(
   lab: Scenario,
-  { guests, left }: { readonly guests: readonly string[]; readonly left: readonly string[] },
+  { guests, left, mailbox }: Part,
   notes: readonly string[],
   globals: GlobalOptions,
   wishes: RehearsalWishes,
@@ -109,7 +125,8 @@ async function prove(
   const control = await startControl(lab.lab.folder.root, {
     report: async () => {
       const told = await describeLab(lab.lab);
-      return { phase, step: '', guests: lab.lab.plan.guests, problem: '', ...told };
+      const { guests } = lab.lab.plan;
+      return { phase, step: '', guests, waiting: [], problem: '', ...told };
     },
     guest: async (verb, node) => lab.lab[verb](await lab.lab.guestName(node)),
     link: async (node, network, state) => lab.link(node, network, state),
@@ -120,7 +137,7 @@ async function prove(
     const loaded = await loadSite(lab.site);
     if (!loaded.ok) throw invalid(loaded.problems);
     const plan = planRehearsal(loaded.value, new Set(guests), left);
-    const found = await runRehearsal(lab, loaded.value, plan, start, (result) => {
+    const found = await runRehearsal(lab, loaded.value, plan, mailbox, start, (result) => {
       if (!globals.json) say(renderResult(result));
     });
     await keepConsoles(lab, guests, join(wishes.report, 'consoles'));

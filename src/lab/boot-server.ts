@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '../errors.ts';
+import type { VolumeStatus } from '../http/volume-status.ts';
 import type { MacAddress } from '../net/mac.ts';
 import type { Event, NodeStatus } from '../state/event.ts';
 import { startProgram } from '../system/start-program.ts';
@@ -66,6 +67,11 @@ export async function startBootServer(setting: BootServerSetting): Promise<LabBo
 /** The status of every machine that the server knows. */
 export async function fetchStatus(adminSocket: string): Promise<readonly NodeStatus[]> {
   return (await askJson(adminSocket, 'GET', '/api/v1/nodes')) as NodeStatus[];
+}
+
+/** The volumes of the site as their nodes said last. */
+export async function fetchVolumes(adminSocket: string): Promise<readonly VolumeStatus[]> {
+  return (await askJson(adminSocket, 'GET', '/api/v1/volumes')) as VolumeStatus[];
 }
 
 /** The events kept of one machine, oldest first. */

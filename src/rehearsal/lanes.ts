@@ -63,6 +63,25 @@ export function targetLane(name: string, samples: readonly Sample[]): Lane {
   return { name, spans };
 }
 
+/** When records were acknowledged and when a second or more went by without one; nothing where none were written. */
+export function recordLane(name: string, times: readonly number[]): Lane {
+  const spans: Span[] = [];
+  for (const at of [...times].sort((a, b) => a - b)) {
+    const last = spans.at(-1);
+    const gap = last ? at - last.to : 0;
+    if (last && gap < 1_000) spans[spans.length - 1] = { ...last, to: at };
+    else {
+      // Two proofs of one volume have minutes between them.
+      if (last && gap < longestPause) spans.push({ from: last.to, to: at, state: 'no answer' });
+      spans.push({ from: at, to: at + 100, state: 'answers' });
+    }
+  }
+  return { name, spans };
+}
+
+/** Milliseconds. */
+const longestPause = 120_000;
+
 function toSpans(
   changes: readonly { readonly at: number; readonly state: string }[],
   end: number,

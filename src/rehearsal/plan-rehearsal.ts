@@ -29,11 +29,40 @@ export interface Pair {
   readonly targets: readonly Target[];
 }
 
+/** A volume that is made and written to. */
+export interface VolumeProof {
+  readonly name: string;
+  readonly nodes: readonly string[];
+  /** The node that writes, and where it has the volume. */
+  readonly client: string;
+  readonly at: string;
+}
+
+/** Nodes that hold volumes together. */
+export interface Holders {
+  readonly nodes: readonly string[];
+  readonly volumes: readonly VolumeProof[];
+}
+
+/** Where a mail is handed in, and where its reader finds it. */
+export interface MailProof {
+  readonly service: string;
+  readonly network: string;
+  readonly address: Ipv4;
+  /** IMAP with TLS from the first byte on 993, by STARTTLS on 143. */
+  readonly readPort: 993 | 143;
+}
+
 /** What a rehearsal does, in order. */
 export interface RehearsalPlan {
   readonly boots: readonly { readonly node: string; readonly roles: readonly string[] }[];
+  /** What is made while the machines boot. */
+  readonly volumes: readonly VolumeProof[];
   readonly targets: readonly Target[];
+  readonly mails: readonly MailProof[];
   readonly losses: readonly Pair[];
+  /** What is lost last: those whose clients all the others are. */
+  readonly holders: readonly Holders[];
   /** What it leaves out, and why. */
   readonly untried: readonly Untried[];
 }
@@ -107,7 +136,63 @@ export function planRehearsal(
       untried.push({ group: 'loss', title, reason: alone });
     }
   }
-  return { boots, targets: services.flatMap(targetsOf), losses, untried };
+  const volumes = [...site.volumes.values()].flatMap((volume) => {
+    const client = selectNodes(site, volume.clients).find((node) => running.has(node));
+    const missing = volume.nodes.filter((node) => !running.has(node));
+    if (client !== undefined && missing.length === 0) return [{ ...volume, client }];
+    const reason =
+      missing.length > 0 ? `not started: ${missing.join(', ')}` : 'none of its clients is started';
+    untried.push({ group: 'volume', title: `volume ${volume.name}`, reason });
+    return [];
+  });
+  const mails = services.flatMap((service) => mailsOf(site, service));
+  const mute = services.filter(
+    (service) => servesMail(site, service) && mailsOf(site, service).length === 0,
+  );
+  for (const { name } of mute) {
+    const reason = 'mail needs port 25, and 993 or 143 to be read';
+    untried.push({ group: 'mail', title: `a mail to ${name}`, reason });
+  }
+  return {
+    boots,
+    volumes: volumes.map(({ name, nodes, client, at }) => ({ name, nodes, client, at })),
+    targets: services.flatMap(targetsOf),
+    mails,
+    losses,
+    holders: groupHolders(volumes),
+    untried,
+  };
+}
+
+/** Volumes by the nodes that hold them, whoever of these leads. */
+function groupHolders(volumes: readonly VolumeProof[]): readonly Holders[] {
+  const groups = new Map<string, { nodes: readonly string[]; volumes: VolumeProof[] }>();
+  for (const { name, nodes, client, at } of volumes) {
+    const key = [...nodes].sort().join();
+    const group = groups.get(key) ?? { nodes, volumes: [] };
+    group.volumes.push({ name, nodes, client, at });
+    groups.set(key, group);
+  }
+  return [...groups.values()];
+}
+
+/** The role whose nodes take mail in and let it be read. */
+const mailRole = 'mail';
+
+function servesMail(site: Site, { servers }: Service): boolean {
+  return selectNodes(site, servers).every((name) => {
+    return site.nodes.get(name)?.roles.includes(mailRole);
+  });
+}
+
+function mailsOf(site: Site, service: Service): readonly MailProof[] {
+  const readPort = ([993, 143] as const).find((port) => service.ports.includes(port));
+  if (readPort === undefined || !service.ports.includes(25) || !servesMail(site, service)) {
+    return [];
+  }
+  return [...service.vip].map(([network, address]) => {
+    return { service: service.name, network, address, readPort };
+  });
 }
 
 function whyNotTried(site: Site, service: Service, running: ReadonlySet<string>): string {
@@ -157,9 +242,17 @@ export function nameTarget({ service, address, port }: Target): string {
   return `${service} at ${address}:${port}`;
 }
 
+/** The holders of what the servers of a service mount: without them it may have nothing to serve. */
+function storageOf(site: Site, service: Service): readonly Selector[] {
+  const servers = selectNodes(site, service.servers);
+  return [...site.volumes.values()]
+    .filter(({ clients }) => selectNodes(site, clients).some((node) => servers.includes(node)))
+    .map(({ nodes }) => ({ kind: 'names', names: nodes }));
+}
+
 /**
- * The nodes that names of nodes, services, volumes and roles mean: a service with its balancers and
- * servers, a volume with its pair and its clients. `unknown` has the names that mean nothing.
+ * The nodes that names of nodes, services, volumes and roles mean: a service with its balancers,
+ * servers and their storage, a volume with its pair and its clients. `unknown` has the names that mean nothing.
  */
 export function choosePart(
   site: Site,
@@ -173,7 +266,7 @@ export function choosePart(
     const selectors: Selector[] = [
       { kind: 'role', role: name },
       ...(site.nodes.has(name) ? [{ kind: 'names', names: [name] } as const] : []),
-      ...(service ? [service.balancers, service.servers] : []),
+      ...(service ? [service.balancers, service.servers, ...storageOf(site, service)] : []),
       ...(volume ? [{ kind: 'names', names: volume.nodes } as const, volume.clients] : []),
     ];
     const meant = selectors.flatMap((selector) => selectNodes(site, selector));

@@ -1,5 +1,5 @@
 /** What a proof is about. */
-export type ProofGroup = 'node' | 'service' | 'loss';
+export type ProofGroup = 'node' | 'volume' | 'service' | 'mail' | 'loss';
 
 /** What became of one proof. */
 export interface ProofResult {

@@ -1,35 +1,17 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ClientHost } from '../lab/client-host.ts';
 import type { Scenario } from '../lab/scenario.ts';
 import type { Site } from '../site/site.ts';
-import { freeAddress } from './client-address.ts';
-import { nodeLane, type PowerChange, targetLane } from './lanes.ts';
+import type { Mailbox } from './add-mailbox.ts';
+import { nodeLane, recordLane, targetLane } from './lanes.ts';
 import { isSteady, measureOutage, type Sample } from './outages.ts';
 import { nameTarget, type Pair, type RehearsalPlan, type Target } from './plan-rehearsal.ts';
-import type { Mark, ProofResult, Rehearsal } from './result.ts';
+import { proveMail } from './prove-mail.ts';
+import { makeVolumes, proveVolumeLoss } from './prove-volumes.ts';
+import type { ProofResult, Rehearsal } from './result.ts';
+import { clientOn, comeBack, power, type Run, returnLimit, since, tell, waitReady } from './run.ts';
 import { startWatch, type Watch } from './watch.ts';
-
-/** Seconds that a service has to come back after its node was lost, and to come up after the boots. */
-const comeBack = 60;
-/** Seconds without an answer that a return may cost before it counts as an outage of its own. */
-const returnLimit = 3;
-
-/** One run: what it works on, and what it has found so far. */
-interface Run {
-  readonly lab: Scenario;
-  readonly site: Site;
-  readonly start: number;
-  /** Seconds that a boot may take. */
-  readonly patience: number;
-  readonly results: ProofResult[];
-  readonly marks: Mark[];
-  readonly power: Map<string, PowerChange[]>;
-  readonly samples: Map<string, Sample[]>;
-  readonly clients: Map<string, ClientHost>;
-  readonly onResult: (result: ProofResult) => void;
-}
 
 /**
  * Runs the proofs of a plan in a lab whose guests have just been switched on at `start`. Never fails for
@@ -39,6 +21,7 @@ export async function runRehearsal(
   lab: Scenario,
   site: Site,
   plan: RehearsalPlan,
+  mailbox: Mailbox | undefined,
   start: number,
   onResult: (result: ProofResult) => void,
 ): Promise<Omit<Rehearsal, 'notes'>> {
@@ -52,13 +35,24 @@ export async function runRehearsal(
     marks: [],
     power: new Map(names.map((name) => [name, [{ at: start, power: 'on' }]])),
     samples: new Map(),
+    records: new Map(),
     clients: new Map(),
     onResult,
+    lastGood: start,
+    isMaking: false,
   };
   await mkdir(join(lab.lab.folder.root, 'watches'), { recursive: true });
-  await Promise.all(plan.boots.map(({ node, roles }) => proveBoot(run, node, roles)));
+  const boots = plan.boots.map(({ node, roles }) => proveBoot(run, node, roles));
+  // What keeps its data on a volume is ready only when that is made.
+  const [made] = await Promise.all([makeVolumes(run, plan.volumes), ...boots]);
   const served = await proveServices(run, plan.targets);
+  const mails = mailbox ? await proveMail(run, plan.mails, mailbox, []) : [];
+  if (!mailbox) for (const { service } of plan.mails) tell(run, noDomain(service));
   for (const pair of plan.losses) await proveLoss(run, pair, served);
+  for (const pair of plan.holders) await proveVolumeLoss(run, pair, made);
+  if (mailbox && plan.losses.length + plan.holders.length > 0) {
+    await proveMail(run, plan.mails, mailbox, mails);
+  }
   for (const { group, title, reason } of plan.untried) {
     tell(run, { group, title, outcome: 'not tried', seconds: 0, detail: reason });
   }
@@ -69,17 +63,19 @@ export async function runRehearsal(
     ),
   );
   const targets = [...run.samples].map(([name, samples]) => targetLane(name, samples));
+  const volumes = [...run.records].map(([name, times]) => recordLane(`volume ${name}`, times));
   const { results, marks } = run;
-  return { site: site.name, start, end, results, lanes: [...nodes, ...targets], marks };
+  const lanes = [...nodes, ...targets, ...volumes];
+  return { site: site.name, start, end, results, lanes, marks };
 }
 
-function tell(run: Run, result: ProofResult): void {
-  run.results.push(result);
-  run.onResult(result);
-}
-
-/** Seconds since a moment. */
-const since = (at: number) => (Date.now() - at) / 1_000;
+const noDomain = (service: string): ProofResult => ({
+  group: 'mail',
+  title: `a mail to ${service}`,
+  outcome: 'not tried',
+  seconds: 0,
+  detail: 'its servers take mail for no domain with a file of users',
+});
 
 async function proveBoot(run: Run, node: string, roles: readonly string[]): Promise<void> {
   const title = `${node} boots and is ready as ${roles.join(', ')}`;
@@ -101,33 +97,6 @@ async function proveBoot(run: Run, node: string, roles: readonly string[]): Prom
       ? { ...told, outcome: 'passed', seconds, detail: again.slice(2) }
       : { ...told, outcome: 'failed', seconds, detail: reason },
   );
-}
-
-/** Waits until a node is ready by a boot after `from`; empty, or why it is not. */
-async function waitReady(run: Run, node: string, from: number): Promise<string> {
-  const until = from + run.patience * 1_000;
-  for (; Date.now() < until; await sleep(500)) {
-    const row = await run.lab.row(node).catch(() => undefined);
-    if (!row || Date.parse(row.since) < from) continue;
-    if (row.stage === 'ready') return '';
-    // Roles may need one another, so what fails now may work in a minute.
-    if (row.stage === 'failed' && since(Date.parse(row.since)) > 90) return row.reason;
-  }
-  const row = await run.lab.row(node).catch(() => undefined);
-  if (row?.stage === 'failed') return row.reason;
-  return `it stopped at stage ${row?.stage ?? 'absent'}; ${row?.reason || 'see its console log'}`;
-}
-
-/** A client machine on a network; one for each, plugged in when it is first needed. */
-async function clientOn(run: Run, network: string): Promise<ClientHost> {
-  const known = run.clients.get(network);
-  if (known) return known;
-  const there = run.site.networks.get(network);
-  const address = there && freeAddress(run.site, there);
-  if (address === undefined) throw new Error(`no address is free for a client on ${network}`);
-  const host = await run.lab.host(network, `client-${network}`, address);
-  run.clients.set(network, host);
-  return host;
 }
 
 /** Clients that ask each target ten times a second, and one reader for all of them. */
@@ -240,7 +209,7 @@ async function proveLoss(run: Run, pair: Pair, served: ReadonlySet<string>): Pro
     const reason = await waitReady(run, victim, back);
     await sleep(10_000);
     const after = await describe(watch.read, targets, back);
-    const good = reason === '' && after.longest < returnLimit * 1_000;
+    const good = reason === '' && after.longest < returnLimit(run) * 1_000;
     tell(run, {
       group: 'loss',
       title: `return of ${victim}, one of the ${what}`,
@@ -270,13 +239,6 @@ async function describe(
     return `${nameTarget(target)} ${(longest / 1_000).toFixed(1)} s without an answer, ${inVain} of ${asked} in vain${why}`;
   });
   return { text: texts.join('; '), longest: all[0]?.longest ?? 0 };
-}
-
-async function power(run: Run, node: string, state: 'on' | 'off', what: string): Promise<void> {
-  const at = Date.now();
-  run.power.get(node)?.push({ at, power: state });
-  run.marks.push({ at, text: `${node}, one of the ${what}, is switched ${state}` });
-  await (state === 'off' ? run.lab.kill(node) : run.lab.start(node));
 }
 
 /** Of balancers the one that has the address now; of servers the first. */

@@ -29,11 +29,14 @@ services:
     servers: {role: web}
   mail:
     vip: {outside: 203.0.113.25}
-    port: [25, 2000]
+    port: [25, 993, 2000]
     forward: dsr
     scheduler: rr
     balancers: {role: lb}
     servers: {role: mail}
+volumes:
+  www: {nodes: [nfs1, nfs2], device: /dev/vdb, replication: outside, vip: {boot: 10.77.0.110}, clients: {role: web}, at: /srv/www}
+  mail: {nodes: [nfs2, nfs1], device: /dev/vdc, replication: outside, vip: {boot: 10.77.0.111}, clients: {role: mail}, at: /srv/mail}
 `;
 
 function nodeYaml(role: string, number: number): string {
@@ -45,7 +48,10 @@ links:
 `;
 }
 
-const roles = { lb1: 'lb', lb2: 'lb', mail1: 'mail', web1: 'web', web2: 'web' };
+const roles = {
+  ...{ lb1: 'lb', lb2: 'lb', mail1: 'mail' },
+  ...{ nfs1: 'storage', nfs2: 'storage', web1: 'web', web2: 'web' },
+};
 const names = Object.keys(roles);
 const parsed = parseSite(
   new Map([
@@ -73,6 +79,7 @@ describe('what a rehearsal proves', () => {
       'www 203.0.113.80:443 tls',
       'static 203.0.113.81:80 http',
       'mail 203.0.113.25:25 greeting',
+      'mail 203.0.113.25:993 tls',
       'mail 203.0.113.25:2000 connect',
     ]);
   });
@@ -84,6 +91,25 @@ describe('what a rehearsal proves', () => {
     ]);
   });
 
+  it('each volume is made and written to by a client, and each pair that holds some is lost once', () => {
+    expect(plan.volumes.map(({ name, client, at }) => [name, client, at])).toEqual([
+      ['www', 'web1', '/srv/www'],
+      ['mail', 'mail1', '/srv/mail'],
+    ]);
+    expect(plan.holders.map((pair) => [pair.nodes, pair.volumes.map((v) => v.name)])).toEqual([
+      [
+        ['nfs1', 'nfs2'],
+        ['www', 'mail'],
+      ],
+    ]);
+  });
+
+  it('a mail goes in and comes out where mail servers serve', () => {
+    expect(plan.mails).toEqual([
+      { service: 'mail', network: 'outside', address: '203.0.113.25', readPort: 993 },
+    ]);
+  });
+
   it('what nobody can stand in for is said', () => {
     expect(plan.untried).toEqual([
       { group: 'loss', title: 'loss of one of the servers of mail', reason: 'there is one alone' },
@@ -91,14 +117,21 @@ describe('what a rehearsal proves', () => {
   });
 
   it('with some of the nodes, only what these serve, and the rest is said', () => {
-    const part = planRehearsal(site, new Set(['lb1', 'web1', 'web2']), ['lb2']);
+    const part = planRehearsal(site, new Set(['lb1', 'web1', 'web2', 'nfs1', 'nfs2']), ['lb2']);
+    expect(part.volumes.map(({ name }) => name)).toEqual(['www']);
     expect(part.targets.map((t) => t.service)).toEqual(['www', 'www', 'static']);
     expect(part.losses.map((pair) => pair.nodes)).toEqual([['web1', 'web2']]);
     expect(part.untried.map(({ title, reason }) => `${title}: ${reason}`)).toEqual([
       'lb2 boots: this machine has no memory for it',
       'service mail: none of its servers is started: mail1',
       'loss of one of the balancers of www, static: of lb1, lb2 one alone is started',
+      'volume mail: none of its clients is started',
     ]);
+    const half = planRehearsal(site, new Set(['web1', 'nfs1']));
+    expect(half.volumes).toEqual([]);
+    expect(half.untried.map(({ title, reason }) => `${title}: ${reason}`)).toContain(
+      'volume www: not started: nfs2',
+    );
   });
 });
 
@@ -106,7 +139,7 @@ it('names of nodes, services and roles mean nodes', () => {
   const nodes = (...asked: string[]) => [...choosePart(site, asked).nodes].sort();
   expect(nodes('web1')).toEqual(['web1']);
   expect(nodes('web', 'mail1')).toEqual(['mail1', 'web1', 'web2']);
-  expect(nodes('static')).toEqual(['lb1', 'lb2', 'web1', 'web2']);
+  expect(nodes('static')).toEqual(['lb1', 'lb2', 'nfs1', 'nfs2', 'web1', 'web2']);
   expect(choosePart(site, ['statik', 'web1']).unknown).toEqual(['statik']);
 });
 

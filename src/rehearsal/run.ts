@@ -1,0 +1,95 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ClientHost } from '../lab/client-host.ts';
+import type { Scenario } from '../lab/scenario.ts';
+import type { Site } from '../site/site.ts';
+import { freeAddress } from './client-address.ts';
+import type { PowerChange } from './lanes.ts';
+import type { Sample } from './outages.ts';
+import type { Mark, ProofResult } from './result.ts';
+
+/** Seconds that a service has to come back after its node was lost, and to come up after the boots. */
+export const comeBack = 60;
+
+/** Seconds without a good word of anything after which what has failed has failed. */
+const lasting = 90;
+
+/** One run of a rehearsal: what it works on, and what it has found so far. */
+export interface Run {
+  readonly lab: Scenario;
+  readonly site: Site;
+  readonly start: number;
+  /** Seconds that a boot may take. */
+  readonly patience: number;
+  readonly results: ProofResult[];
+  readonly marks: Mark[];
+  readonly power: Map<string, PowerChange[]>;
+  readonly samples: Map<string, Sample[]>;
+  /** When records were acknowledged, by volume; milliseconds since the epoch. */
+  readonly records: Map<string, number[]>;
+  readonly clients: Map<string, ClientHost>;
+  readonly onResult: (result: ProofResult) => void;
+  /** When a proof passed last, milliseconds since the epoch. */
+  lastGood: number;
+  /** Whether volumes are being made: until they are, their nodes and those that keep data on them fail. */
+  isMaking: boolean;
+}
+
+/**
+ * Seconds without an answer that a return may cost before it counts as an outage of its own. Under emulation
+ * the machine that boots takes the processor from those that serve.
+ */
+export function returnLimit({ lab }: Run): number {
+  return lab.lab.plan.accelerator === 'kvm' ? 3 : 10;
+}
+
+/** Notes what became of a proof, and tells it. */
+export function tell(run: Run, result: ProofResult): void {
+  if (result.outcome === 'passed') run.lastGood = Date.now();
+  run.results.push(result);
+  run.onResult(result);
+}
+
+/** Seconds since a moment. */
+export const since = (at: number) => (Date.now() - at) / 1_000;
+
+/** Waits until a node is ready by a boot after `from`; empty, or why it is not. */
+export async function waitReady(run: Run, node: string, from: number): Promise<string> {
+  const until = from + run.patience * 1_000;
+  for (; Date.now() < until; await sleep(500)) {
+    const row = await run.lab.row(node).catch(() => undefined);
+    if (!row || Date.parse(row.since) < from) continue;
+    if (row.stage === 'ready') return '';
+    // Roles may need one another, so what fails now may work when another has come.
+    const lastNews = Math.max(Date.parse(row.since), run.lastGood);
+    const isFinal = !run.isMaking && since(lastNews) > lasting;
+    if (row.stage === 'failed' && isFinal) return row.reason;
+  }
+  const row = await run.lab.row(node).catch(() => undefined);
+  if (row?.stage === 'failed') return row.reason;
+  return `it stopped at stage ${row?.stage ?? 'absent'}; ${row?.reason || 'see its console log'}`;
+}
+
+/** A client machine on a network; one for each, plugged in when it is first needed. */
+export async function clientOn(run: Run, network: string): Promise<ClientHost> {
+  const known = run.clients.get(network);
+  if (known) return known;
+  const there = run.site.networks.get(network);
+  const address = there && freeAddress(run.site, there);
+  if (address === undefined) throw new Error(`no address is free for a client on ${network}`);
+  const host = await run.lab.host(network, `client-${network}`, address);
+  run.clients.set(network, host);
+  return host;
+}
+
+/** Switches a node on or off, and marks it in the timeline. */
+export async function power(
+  run: Run,
+  node: string,
+  state: 'on' | 'off',
+  what: string,
+): Promise<void> {
+  const at = Date.now();
+  run.power.get(node)?.push({ at, power: state });
+  run.marks.push({ at, text: `${node}, one of the ${what}, is switched ${state}` });
+  await (state === 'off' ? run.lab.kill(node) : run.lab.start(node));
+}
