@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
@@ -14,7 +15,6 @@ import {
   readReport,
   takeLabDown,
 } from '../lab/control.ts';
-import type { LabPlan } from '../lab/lab.ts';
 import { type LabFolder, labFolder, prepareLabSite, prepareLabState } from '../lab/lab-folder.ts';
 import { ensureImage } from '../lab/lab-image.ts';
 import {
@@ -28,10 +28,18 @@ import {
 import { availableMemory, planMemory } from '../lab/memory-budget.ts';
 import { planNetwork } from '../lab/network-plan.ts';
 import type { Accelerator } from '../lab/qemu-args.ts';
-import { runSupervisor, startSupervisor, supervisorLog } from '../lab/supervisor.ts';
-import { defaultMemory, planGuests } from '../lab/vm-spec.ts';
+import { holdsWith } from '../lab/start-order.ts';
+import {
+  runSupervisor,
+  type SupervisedPlan,
+  startSupervisor,
+  supervisorLog,
+} from '../lab/supervisor.ts';
+import { defaultMemory, planGuests, type VmSpec } from '../lab/vm-spec.ts';
+import { choosePart } from '../rehearsal/plan-rehearsal.ts';
 import { renderProblems } from '../render-problems.ts';
 import { loadSite } from '../site/load-site.ts';
+import type { Site } from '../site/site.ts';
 import { createBuildProgress } from './build-progress.ts';
 import { type GlobalOptions, type RegisterCommand, say } from './command.ts';
 import { showConsole } from './lab-console.ts';
@@ -75,7 +83,10 @@ export const register: RegisterCommand = (program, globals) => {
   lab
     .command('up')
     .description('start the boot server and guests on a private network, and watch them boot')
-    .option('--only <names>', 'start only these guests, separated by commas')
+    .option(
+      '--only <names>',
+      'only these guests, or those of these roles, services and volumes, separated by commas',
+    )
     .option('--spares <n>', 'machines that no role file names', '1')
     .option('--uefi <names>', 'guests with UEFI firmware; every second one by default')
     .option('--memory <MiB>', 'memory of each guest', String(defaultMemory))
@@ -156,7 +167,7 @@ async function up(globals: GlobalOptions, options: UpOptions): Promise<void> {
     );
   }
   await takeLabDown(folder.root);
-  const plan = await planLab(globals, options, accelerator, folder);
+  const { plan, site } = await planLab(globals, options, accelerator, folder);
   const supervisor = await startSupervisor(folder.root, plan, options.detach !== true);
   let interrupted = false;
   const interrupt = () => {
@@ -172,7 +183,7 @@ async function up(globals: GlobalOptions, options: UpOptions): Promise<void> {
   const settled = await watch(folder, isOver);
   if (settled) {
     const state = ` --state ${globals.state}`;
-    say(`\n${renderInvitation(settled, folder, programName(), state)}`);
+    say(`\n${renderInvitation(settled, site, folder, programName(), state)}`);
     if (options.detach) return supervisor.release();
     say('\nCtrl-C ends the lab.');
     await watchChanges(folder, settled, isOver);
@@ -195,7 +206,7 @@ async function planLab(
   options: UpOptions,
   accelerator: Accelerator | undefined,
   folder: LabFolder,
-): Promise<LabPlan> {
+): Promise<{ readonly plan: SupervisedPlan; readonly site: Site }> {
   const source = sourceOf(globals);
   if (source !== folder.site) {
     const copy = await prepareLabSite(folder, source, options.fresh === true);
@@ -214,13 +225,13 @@ async function planLab(
     );
   }
   const site = loaded.value;
-  const [only, uefi] = [names(options.only), names(options.uefi)];
-  const wanted = planGuests(site, {
+  const uefi = names(options.uefi);
+  const all = planGuests(site, {
     spares: parseCount('--spares', options.spares, 0),
     memory: parseCount('--memory', options.memory, 64),
-    ...(only ? { only } : {}),
     ...(uefi ? { uefi } : {}),
   });
+  const wanted = chooseGuests(site, all, names(options.only));
   const progress = createBuildProgress(process.stderr, Date.now);
   const image = await ensureImage(folder.builds, folder.site, progress.show).finally(progress.end);
   await prepareLabState(folder, folder.builds);
@@ -229,21 +240,40 @@ async function planLab(
     : await chooseAccelerator(image.kernel);
   say(`guests run under ${choice.accelerator.toUpperCase()}: ${choice.reason}`);
   const available = await availableMemory();
-  const budget = planMemory(wanted, available, choice.accelerator);
+  const budget = planMemory(wanted, available, choice.accelerator, (name) => holdsWith(site, name));
   if (budget.left.length > 0) {
-    const left = budget.left.map((g) => g.name).join(', ');
-    say(`not started: ${left}; all need ${budget.needed} MiB, and ${available} MiB are free`);
+    const left = budget.left.map((g) => g.name);
+    say(
+      `not started: ${left.join(', ')}; all need ${budget.needed} MiB, and ${available} MiB are free`,
+    );
+    const lab = `${programName()} --state ${globals.state} lab`;
+    say(`  ${lab} start ${left[0]}    # one of them all the same, when the lab is up`);
+    say(`  ${lab} up --only web,lb,spare    # or choose: roles, nodes, services, volumes`);
   }
   if (budget.fit.length === 0) {
     throw new AppError('lab-memory', 'there is no memory for a single guest', 'free some memory');
   }
-  return {
-    network: planNetwork(site, budget.fit),
-    guests: budget.fit,
+  const fit = budget.fit.map((guest) => guest.name);
+  const atOnce = choice.accelerator === 'tcg' ? 2 * availableParallelism() : fit.length;
+  const inTurn = fit.slice(atOnce);
+  if (inTurn.length > 0) {
+    say(`first ${fit.slice(0, atOnce).join(', ')}; then, as these arrive, ${inTurn.join(', ')}`);
+  }
+  const plan = {
+    network: planNetwork(site, all),
+    guests: all,
+    off: all.map((guest) => guest.name).filter((name) => !fit.slice(0, atOnce).includes(name)),
+    vips: [...site.services.values()].flatMap(({ vip }) =>
+      [...vip].flatMap(([network, address]) =>
+        site.networks.get(network)?.server === undefined ? [] : [address],
+      ),
+    ),
     accelerator: choice.accelerator,
     roms: image.roms,
-    ports: 'known',
+    ports: 'known' as const,
+    ...{ inTurn, atOnce },
   };
+  return { plan, site };
 }
 
 async function test(globals: GlobalOptions, options: TestOptions): Promise<void> {
@@ -264,6 +294,26 @@ async function test(globals: GlobalOptions, options: TestOptions): Promise<void>
 /** The operator's site, or the lab's own where there is none. */
 function sourceOf(globals: GlobalOptions): string {
   return existsSync(join(globals.site, 'site.yaml')) ? globals.site : exampleSite;
+}
+
+/** The guests that `--only` means: by name, by role, by the service or volume that they are for; `spare` has all spares. */
+function chooseGuests(
+  site: Site,
+  all: readonly VmSpec[],
+  only: readonly string[] | undefined,
+): readonly VmSpec[] {
+  if (!only) return all;
+  const { nodes, unknown } = choosePart(site, only);
+  const isMeant = ({ name }: VmSpec) =>
+    nodes.has(name) || only.includes(name) || (only.includes('spare') && !site.nodes.has(name));
+  const strange = unknown.filter((name) => name !== 'spare' && !all.some((g) => g.name === name));
+  const meant = all.filter(isMeant);
+  if (strange.length === 0 && meant.length > 0) return meant;
+  throw new AppError(
+    'lab-unknown-guest',
+    `the lab has no guest ${strange.join(', ') || only.join(', ')}`,
+    `its guests are ${all.map((guest) => guest.name).join(', ')}`,
+  );
 }
 
 /** Names separated by commas. */
@@ -356,6 +406,7 @@ async function status(globals: GlobalOptions): Promise<void> {
       labRows(report).map((row) => renderRow(row, Date.now())),
     ),
   );
+  if (report.off.length > 0) say(`off: ${report.off.join(', ')}`);
   if (report.problem) say(report.problem);
 }
 

@@ -23,7 +23,11 @@ export interface LabReport {
   readonly consoleUrl: string;
   readonly guests: readonly VmSpec[];
   readonly rows: readonly NodeStatus[];
-  /** Host ports by a node's address. */
+  /** Names of guests without power. */
+  readonly off: readonly string[];
+  /** Those of them that are switched on when others have booted. */
+  readonly waiting: readonly string[];
+  /** Host ports by the address of a node or a service. */
   readonly ports: Readonly<Record<string, readonly HostPort[]>>;
   /** What went wrong with the lab itself; empty where nothing. */
   readonly problem: string;

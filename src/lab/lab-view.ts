@@ -1,3 +1,4 @@
+import { type Site, selectNodes } from '../site/site.ts';
 import type { NodeStatus } from '../state/event.ts';
 import type { LabReport } from './control.ts';
 import type { LabFolder } from './lab-folder.ts';
@@ -9,25 +10,33 @@ export interface LabRow {
   readonly firmware: string;
 }
 
-/** The rows of a report that are machines of this lab, in the order of its guests. */
+/** The rows of a report that are machines of this lab, in the order of its guests; none that was never on. */
 export function labRows(report: LabReport): readonly LabRow[] {
   return report.guests.flatMap((guest) => {
     const status = report.rows.find((row) => isRowOf(row, guest));
-    return status ? [{ status, firmware: guest.firmware.toUpperCase() }] : [];
+    if (!status || (status.stage === 'absent' && report.off.includes(guest.name))) return [];
+    return [{ status, firmware: guest.firmware.toUpperCase() }];
   });
 }
 
-function isRowOf(row: NodeStatus, guest: VmSpec): boolean {
+/** Whether the boot server's row is that of this guest: a spare that became a node has another name. */
+export function isRowOf(row: NodeStatus, guest: VmSpec): boolean {
   return row.name === guest.name || guest.nics.some((nic) => row.mac.includes(nic.mac));
 }
 
-/** Whether every machine has arrived: it is ready, or it says why it is not. */
+/** Whether a machine has arrived: it works, or it says why not. */
+export function hasArrived(status: NodeStatus | undefined): boolean {
+  return ['ready', 'failed', 'silent'].includes(status?.stage ?? '');
+}
+
+/** Whether every machine that is to be on has arrived. */
 export function isSettled(report: LabReport): boolean {
   const rows = labRows(report);
   return (
     report.phase === 'running' &&
+    report.waiting.length === 0 &&
     rows.length > 0 &&
-    rows.every(({ status }) => ['ready', 'failed', 'silent'].includes(status.stage))
+    rows.every(({ status }) => hasArrived(status))
   );
 }
 
@@ -74,46 +83,132 @@ export function renderChanges(before: LabReport | undefined, now: LabReport): re
 /** What to try next, with commands that can be pasted. `program` is how rolecall was called. */
 export function renderInvitation(
   report: LabReport,
+  site: Site,
   folder: LabFolder,
   program: string,
   stateOption: string,
 ): string {
   const rows = labRows(report).map((row) => row.status);
+  const having = (role: string) => rows.filter((row) => row.role.includes(role));
   const port = (address: string, service: string) =>
     report.ports[address]?.find((p) => p.service === service)?.host;
-  const webs = rows.filter((row) => row.role.includes('web'));
-  const other = webs.at(-1) ?? rows.at(-1);
-  const first = webs[0] ?? rows[0];
-  const spare = rows.find((row) => row.role.includes('spare'));
   const server = `${program} --site ${folder.site} --state ${folder.state}`;
   const lab = `${program}${stateOption} lab`;
-  const lines = [
-    'The lab is up. Look at it:',
-    `  ${report.consoleUrl}`,
-    ...webs.map((web) => `  curl http://127.0.0.1:${port(web.address, 'http')}/    # ${web.name}`),
-    ...(first
-      ? [
-          `  ssh -i ${folder.key} -p ${port(first.address, 'ssh')} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null root@127.0.0.1    # ${first.name}`,
-          `  ${lab} console ${first.name}    # its serial console; Ctrl-] leaves`,
-        ]
-      : []),
-    ...(other
-      ? [
-          `Turn ${other.name} into a mail server:`,
-          `  ${server} node set-role ${other.name} mail    # or edit ${folder.site}/nodes/${other.name}.yaml`,
-          `  ${lab} reboot ${other.name}`,
-          `  curl --url smtp://127.0.0.1:${port(other.address, 'smtp')} --mail-from you@example.net --mail-rcpt ops@lab.example -T README.md`,
-        ]
-      : []),
-    ...(spare
-      ? [
-          `Give the machine that nobody knows a role; it is waiting for one:`,
-          `  ${server} node add web3 --mac ${spare.mac[0]} --role web`,
-        ]
-      : []),
-    'More:',
-    `  ${lab} status`,
-    `  ${lab} down`,
+  const [webs, balancers] = [having('web'), having('lb')];
+  const first = webs[0] ?? rows[0];
+  const parts: (readonly string[])[] = [
+    [
+      'The lab is up. Look at it:',
+      `  ${report.consoleUrl}`,
+      ...webs.map(
+        (web) => `  curl http://127.0.0.1:${port(web.address, 'http')}/    # ${web.name}`,
+      ),
+      ...(first
+        ? [
+            `  ssh -i ${folder.key} -p ${port(first.address, 'ssh')} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null root@127.0.0.1    # ${first.name}`,
+            `  ${lab} console ${first.name}    # its serial console; Ctrl-] leaves`,
+          ]
+        : []),
+    ],
+    balancers.length > 0 ? inviteToServices(report, site, balancers, lab) : [],
+    inviteToVolumes(site, rows, server),
+    inviteToSwap(report, site, rows, server, lab),
+    having('spare')
+      .slice(0, 1)
+      .flatMap((spare) => [
+        'Give the machine that nobody knows a role; it is waiting for one:',
+        `  ${server} node add web3 --mac ${spare.mac[0]} --role web`,
+      ]),
+    [
+      'More:',
+      ...(report.off.length > 0
+        ? [`  ${lab} start ${report.off[0]}    # off: ${report.off.join(', ')}`]
+        : []),
+      `  ${lab} status`,
+      `  ${lab} down`,
+    ],
   ];
-  return lines.join('\n');
+  return parts.flat().join('\n');
+}
+
+/** The services whose address answers on a port of this machine, and what happens when a balancer is lost. */
+function inviteToServices(
+  { ports }: LabReport,
+  { services }: Site,
+  balancers: readonly NodeStatus[],
+  lab: string,
+): readonly string[] {
+  const pages = [...services.values()].flatMap(({ name, vip, ports: served }) =>
+    [...vip.values()].flatMap((address) => {
+      const page = ports[address]?.find((p) => p.service === 'http');
+      if (!page || !served.includes(page.guest)) return [];
+      return [`  curl http://127.0.0.1:${page.host}/    # ${name} at ${address}, by the balancers`];
+    }),
+  );
+  if (pages.length === 0) return [];
+  const names = balancers.map(({ name }) => name);
+  const loss = [
+    'Pull the plug of a balancer: the other one takes the address.',
+    `  ${lab} kill ${names[0]}    # and later: ${lab} start ${names[0]}`,
+  ];
+  return [
+    'A service follows whichever node works; ask it more than once:',
+    ...pages,
+    ...(names.length > 1 ? loss : []),
+  ];
+}
+
+/** How the volumes are made whose nodes are on. */
+function inviteToVolumes(
+  { volumes }: Site,
+  rows: readonly NodeStatus[],
+  server: string,
+): readonly string[] {
+  const isOn = (name: string) => rows.some((row) => row.name === name);
+  const here = [...volumes.values()].filter(({ nodes }) => nodes.every(isOn));
+  if (here.length === 0) return [];
+  return [
+    'Make the volumes, once: their disks are blank. Until then what needs them says so, and fails.',
+    ...here.map(({ name, at }) => `  ${server} volume create ${name}    # ${at} of its clients`),
+    `  ${server} volume status`,
+  ];
+}
+
+/** How a web server becomes the mail server: the one that was it, dead or not, is told to be a spare first. */
+function inviteToSwap(
+  { ports, off }: LabReport,
+  site: Site,
+  rows: readonly NodeStatus[],
+  server: string,
+  lab: string,
+): readonly string[] {
+  const heir = rows.filter((row) => row.role.includes('web')).at(-1);
+  const mailNode = [...site.nodes.values()].find((node) => node.roles.includes('mail'));
+  const holders = [...site.volumes.values()]
+    .filter(({ clients }) => mailNode && selectNodes(site, clients).includes(mailNode.name))
+    .flatMap(({ nodes }) => nodes);
+  const isOn = (name: string) => rows.some((row) => row.name === name);
+  if (!heir || !holders.every(isOn)) return [];
+  const service = [...site.services.values()].find(
+    ({ ports: served, balancers }) =>
+      served.includes(25) && selectNodes(site, balancers).some(isOn),
+  );
+  const address = [...(service?.vip.values() ?? [])][0] ?? heir.address;
+  const port = (name: string) => ports[address]?.find((p) => p.service === name)?.host;
+  return [
+    mailNode
+      ? `Make ${heir.name} the mail server in place of ${mailNode.name}:`
+      : `Turn ${heir.name} into a mail server:`,
+    ...(mailNode
+      ? [
+          ...(off.includes(mailNode.name) ? [] : [`  ${lab} kill ${mailNode.name}`]),
+          `  ${server} node set-role ${mailNode.name} spare    # one node at a time has the mailboxes`,
+        ]
+      : []),
+    `  ${server} node set-role ${heir.name} mail`,
+    `  ${lab} reboot ${heir.name}`,
+    'Send a mail, and read it:',
+    `  curl --url smtp://127.0.0.1:${port('smtp')} --mail-from you@example.net --mail-rcpt ops@lab.example -T README.md`,
+    `  curl --user ops@lab.example:lab --ssl-reqd --insecure 'imap://127.0.0.1:${port('imap')}/INBOX;MAILINDEX=*'`,
+  ];
 }

@@ -24,6 +24,10 @@ export type CableState = 'up' | 'down';
 export interface LabPlan {
   readonly network: NetworkPlan;
   readonly guests: readonly VmSpec[];
+  /** Names of guests that stay off until somebody switches them on. */
+  readonly off: readonly string[];
+  /** Addresses of services that the boot server's network reaches. */
+  readonly vips: readonly Ipv4[];
   readonly accelerator: Accelerator;
   readonly roms: Roms;
   /** Whether the host's ports are the ones of host-ports.ts, or any that are free. */
@@ -70,12 +74,12 @@ export interface Lab {
   guestName(node: string): Promise<string>;
   /** The server's rows; a guest that it has not met yet is `absent`, one without power says so. */
   status(): Promise<readonly NodeStatus[]>;
-  /** Where the host reaches the services of a node at this address. */
+  /** Where the host reaches what is at this address. */
   ports(address: string): Promise<readonly HostPort[]>;
   stop(): Promise<void>;
 }
 
-/** Brings up the network, the boot server and every guest of the plan; takes all down again where one fails. */
+/** Brings up the network, the boot server and every guest of the plan that is not to stay off; takes all down again where one fails. */
 export async function startLab(
   folder: LabFolder,
   plan: LabPlan,
@@ -163,6 +167,7 @@ export async function startLab(
     listening.push(console);
     for (const guest of plan.guests) {
       await removeDisks(guest, folder.guest(guest.name));
+      if (plan.off.includes(guest.name)) continue;
       onStep(`switching on ${guest.name}`);
       await start(guest.name);
     }

@@ -18,18 +18,30 @@ export function guestCost(spec: VmSpec, accelerator: Accelerator): number {
   return spec.memory + (accelerator === 'tcg' ? 320 : 96) + (spec.firmware === 'uefi' ? 32 : 0);
 }
 
-/** Takes guests in order as long as `available` MiB carry them. */
+/**
+ * Takes guests in order as long as `available` MiB carry them. Those that are of no use without others, by
+ * `needs`, are taken with them or not at all; what is smaller may still find room behind them.
+ */
 export function planMemory(
   guests: readonly VmSpec[],
   available: number,
   accelerator: Accelerator,
+  needs: (name: string) => readonly string[] = () => [],
 ): MemoryBudget {
-  const costs = guests.map((guest) => guestCost(guest, accelerator));
-  const sums = costs.map((_, i) => costs.slice(0, i + 1).reduce((a, b) => a + b, reserve));
+  const costOf = (some: readonly VmSpec[]) =>
+    some.reduce((sum, guest) => sum + guestCost(guest, accelerator), 0);
+  const fit = new Set<VmSpec>();
+  for (const guest of guests) {
+    const others = needs(guest.name);
+    const group = guests.filter((g) => !fit.has(g) && (g === guest || others.includes(g.name)));
+    if (!fit.has(guest) && reserve + costOf([...fit, ...group]) <= available) {
+      for (const member of group) fit.add(member);
+    }
+  }
   return {
-    fit: guests.filter((_, i) => (sums[i] ?? 0) <= available),
-    left: guests.filter((_, i) => (sums[i] ?? 0) > available),
-    needed: sums.at(-1) ?? reserve,
+    fit: guests.filter((guest) => fit.has(guest)),
+    left: guests.filter((guest) => !fit.has(guest)),
+    needed: reserve + costOf(guests),
   };
 }
 

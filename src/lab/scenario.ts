@@ -23,8 +23,8 @@ export interface ScenarioOptions {
   readonly name: string;
   /** State folder whose image is booted; it is built there where it is not yet. */
   readonly images: string;
-  /** The site to copy; the one that ships as the lab's where absent. */
-  readonly site?: string;
+  /** The site to copy. */
+  readonly site: string;
   /** Changes the copy before anything starts. */
   readonly edit?: (siteFolder: string) => Promise<void>;
   /** Names of guests to start; all where absent. */
@@ -120,7 +120,7 @@ export async function withLab<T>(
   await rm(folder.root, { recursive: true, force: true });
   const stops: (() => Promise<void>)[] = [];
   try {
-    await prepareLabSite(folder, options.site ?? exampleSite, true);
+    await prepareLabSite(folder, options.site, true);
     await options.edit?.(folder.site);
     const image = await ensureImage(options.images, folder.site, (event) => {
       if (event.kind === 'step-started') report(`building the image: ${event.step.kind}`);
@@ -141,6 +141,8 @@ export async function withLab<T>(
       {
         network: planNetwork(loaded.value, guests),
         guests,
+        off: [],
+        vips: [],
         accelerator,
         roms: image.roms,
         ports: 'free',
@@ -170,8 +172,6 @@ export async function withLab<T>(
     throw error;
   }
 }
-
-const exampleSite = resolve(import.meta.dirname, '../../examples/lab');
 
 function scenarioOf(lab: Lab, options: ScenarioOptions, stops: (() => Promise<void>)[]): Scenario {
   const { folder, adminSocket, network } = lab;

@@ -6,6 +6,7 @@ import { type LabReport, removeRemains, startControl } from './control.ts';
 import type { HostPort } from './host-ports.ts';
 import { type Lab, type LabPlan, startLab } from './lab.ts';
 import { labFolder } from './lab-folder.ts';
+import { switchOnInTurn } from './switch-on.ts';
 
 /** The process that keeps a lab. */
 export interface SupervisorProcess {
@@ -13,6 +14,14 @@ export interface SupervisorProcess {
   readonly ended: Promise<number | null>;
   /** Lets it live on without us. */
   release(): void;
+}
+
+/** A lab whose guests are not all switched on at once. */
+export interface SupervisedPlan extends LabPlan {
+  /** Names of guests to switch on, a few at a time. */
+  readonly inTurn: readonly string[];
+  /** How many guests may boot at a time. */
+  readonly atOnce: number;
 }
 
 /** The file that takes the supervisor's own words. */
@@ -24,7 +33,7 @@ export const supervisorLog = (root: string): string => join(root, 'supervisor.lo
  */
 export async function startSupervisor(
   root: string,
-  plan: LabPlan,
+  plan: SupervisedPlan,
   attached: boolean,
 ): Promise<SupervisorProcess> {
   await writeFile(join(root, 'plan.json'), JSON.stringify(plan));
@@ -47,21 +56,25 @@ export async function startSupervisor(
 /** What a lab that runs says of itself. */
 export async function describeLab(
   lab: Lab,
-): Promise<Pick<LabReport, 'consoleUrl' | 'rows' | 'ports'>> {
+): Promise<Pick<LabReport, 'consoleUrl' | 'rows' | 'off' | 'ports'>> {
   const rows = await lab.status().catch(() => []);
+  const off = lab.plan.guests.map(({ name }) => name).filter((name) => !lab.guest(name));
   const ports: Record<string, readonly HostPort[]> = {};
-  for (const { address } of rows) if (address) ports[address] = await lab.ports(address);
-  return { consoleUrl: lab.consoleUrl, rows, ports };
+  for (const address of [...rows.map((row) => row.address), ...lab.plan.vips]) {
+    if (address) ports[address] = await lab.ports(address);
+  }
+  return { consoleUrl: lab.consoleUrl, rows, off, ports };
 }
 
 /** What the supervisor does: keeps the lab of the folder's plan up until it is told to end. */
 export async function runSupervisor(root: string, attached: boolean): Promise<void> {
   const folder = labFolder(root);
-  const plan = JSON.parse(await readFile(join(root, 'plan.json'), 'utf8')) as LabPlan;
+  const plan = JSON.parse(await readFile(join(root, 'plan.json'), 'utf8')) as SupervisedPlan;
   let phase: LabReport['phase'] = 'starting';
   let step = '';
   let problem = '';
   let lab: Lab | undefined;
+  let waiting = plan.inTurn;
   let tellEnd: () => void = () => {};
   const toldToEnd = new Promise<void>((resolve) => {
     tellEnd = resolve;
@@ -72,9 +85,9 @@ export async function runSupervisor(root: string, attached: boolean): Promise<vo
 
   const control = await startControl(root, {
     report: async () => {
-      const { guests } = plan;
-      const before = { consoleUrl: '', rows: [], ports: {} };
-      return { phase, step, guests, problem, ...(lab ? await describeLab(lab) : before) };
+      const { guests, off } = plan;
+      const before = { consoleUrl: '', rows: [], off, ports: {} };
+      return { phase, step, guests, waiting, problem, ...(lab ? await describeLab(lab) : before) };
     },
     guest: async (verb, node) => {
       const guest = (await lab?.guestName(node)) ?? node;
@@ -93,6 +106,12 @@ export async function runSupervisor(root: string, attached: boolean): Promise<vo
     phase = 'running';
     void lab.server().ended.then(() => {
       if (phase === 'running') problem = `the boot server has ended; see ${folder.serverLog}`;
+    });
+    const turns = switchOnInTurn(lab, plan, (left) => {
+      waiting = left;
+    });
+    turns.catch((error: Error) => {
+      [waiting, problem] = [[], error.message];
     });
     await toldToEnd;
   } finally {

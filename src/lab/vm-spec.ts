@@ -4,6 +4,7 @@ import { AppError } from '../errors.ts';
 import type { MacAddress } from '../net/mac.ts';
 import { parseMac } from '../net/mac.ts';
 import type { Site, SiteNode } from '../site/site.ts';
+import { startOrder } from './start-order.ts';
 
 /** One network card of a guest. */
 export interface VmNic {
@@ -75,14 +76,16 @@ export interface GuestWishes {
 /** 512 MiB carry the kernel, the root in RAM and a role; some of the first tries with less panicked. */
 export const defaultMemory = 512;
 
-/** The MAC of the nth spare, counted from 0: `52:54:00:77:00:99`, then `…:9a`. */
-export function spareMac(index: number): MacAddress {
-  return macFromText(`5254007700${(0x99 + index).toString(16).padStart(2, '0')}`);
+/** The MAC of the nth spare's nth card, both counted from 0: `52:54:00:77:00:99`, then `…:9a`. */
+export function spareMac(index: number, card = 0): MacAddress {
+  const hex = (n: number) => n.toString(16).padStart(2, '0');
+  return macFromText(`52540077${hex(card)}${hex(0x99 + index)}`);
 }
 
 /**
- * The guests of a lab: one per node with a network card on a boot network, then the spares.
- * Refuses names in the wishes that are no guest.
+ * The guests of a lab: one per node with a network card on a boot network, and the spares, what a small PC
+ * should carry first in front. Spares have what any of the nodes has: a card on each network, a disk for
+ * each volume. Refuses names in the wishes that are no guest.
  */
 export function planGuests(site: Site, wishes: GuestWishes): readonly VmSpec[] {
   const boot = [...site.networks.values()].find((n) => n.server !== undefined);
@@ -93,14 +96,17 @@ export function planGuests(site: Site, wishes: GuestWishes): readonly VmSpec[] {
       'give one network of site.yaml a `server:` address',
     );
   }
-  const candidates: { name: string; nics: readonly VmNic[]; node?: SiteNode }[] = [
-    ...[...site.nodes.values()]
-      .map((node) => ({ name: node.name, nics: nicsOf(site, node, boot.name), node }))
-      .filter((c) => c.nics.length > 0),
-    ...Array.from({ length: wishes.spares }, (_, i) => {
-      const mac = spareMac(i);
-      return { name: spareName(mac), nics: [{ mac, network: boot.name }] };
-    }),
+  const ofNodes = (names: readonly string[]) =>
+    names.flatMap((name): Candidate[] => {
+      const node = site.nodes.get(name);
+      const nics = node ? nicsOf(site, node, boot.name) : [];
+      return node && nics.length > 0 ? [{ name, nics, disks: disksOf(site, node), node }] : [];
+    });
+  const order = startOrder(site);
+  const candidates = [
+    ...ofNodes(order.beforeSpares),
+    ...Array.from({ length: wishes.spares }, (_, i) => spareOf(site, boot.name, i)),
+    ...ofNodes(order.afterSpares),
   ];
   const hardware = wishes.hardware ?? {};
   const named = [...(wishes.only ?? []), ...(wishes.uefi ?? []), ...Object.keys(hardware)];
@@ -114,7 +120,7 @@ export function planGuests(site: Site, wishes: GuestWishes): readonly VmSpec[] {
   }
   const wanted = candidates.filter((c) => wishes.only?.includes(c.name) ?? true);
   return candidates
-    .map(({ name, nics, node }, index): VmSpec => {
+    .map(({ name, nics, disks, node }, index): VmSpec => {
       const uefi = wishes.uefi ? wishes.uefi.includes(name) : index % 2 === 1;
       return {
         name,
@@ -127,7 +133,7 @@ export function planGuests(site: Site, wishes: GuestWishes): readonly VmSpec[] {
         cpus: 1,
         nicModel: 'virtio-net-pci',
         rom: 'image',
-        disks: node ? disksOf(site, node) : [],
+        disks,
         ...hardware[name],
         nics,
         uuid: node?.id.uuid ?? uuidOf(name),
@@ -135,6 +141,23 @@ export function planGuests(site: Site, wishes: GuestWishes): readonly VmSpec[] {
       };
     })
     .filter((spec) => wanted.some((c) => c.name === spec.name));
+}
+
+interface Candidate {
+  readonly name: string;
+  readonly nics: readonly VmNic[];
+  readonly disks: readonly VmDisk[];
+  readonly node?: SiteNode;
+}
+
+/** The nth machine that no role file names. */
+function spareOf(site: Site, bootNetwork: string, index: number): Candidate {
+  const mac = spareMac(index);
+  const others = [...site.networks.keys()].filter((network) => network !== bootNetwork);
+  const cards = others.map((network, i) => ({ mac: spareMac(index, i + 1), network }));
+  const devices = new Set([...site.volumes.values()].map(({ device }) => device));
+  const disks = [...devices].flatMap(diskFor);
+  return { name: spareName(mac), nics: [{ mac, network: bootNetwork }, ...cards], disks };
 }
 
 function needsUefi(hardware: GuestHardware | undefined): boolean {
@@ -163,14 +186,17 @@ function nicsOf(site: Site, node: SiteNode, bootNetwork: string): readonly VmNic
 /** MiB of a disk; enough for file systems and replication, and a resynchronisation takes seconds. */
 const diskSize = 256;
 
-/** The disks on which the node keeps volumes, as far as they are named so that QEMU can play them. */
+/** The disks on which the node keeps volumes. */
 function disksOf(site: Site, node: SiteNode): readonly VmDisk[] {
   return [...site.volumes.values()]
     .filter((volume) => volume.nodes.includes(node.name))
-    .flatMap(({ device }) => {
-      const serial = /^\/dev\/disk\/by-id\/virtio-([^/]{1,20})$/.exec(device)?.[1];
-      return serial === undefined ? [] : [{ serial, size: diskSize }];
-    });
+    .flatMap(({ device }) => diskFor(device));
+}
+
+/** The disk that is a device on its node, where it is named so that QEMU can play it. */
+function diskFor(device: string): readonly VmDisk[] {
+  const serial = /^\/dev\/disk\/by-id\/virtio-([^/]{1,20})$/.exec(device)?.[1];
+  return serial === undefined ? [] : [{ serial, size: diskSize }];
 }
 
 /** A UUID that is the same for a name on every run, so that a rebuilt lab has the same machines. */

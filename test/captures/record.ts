@@ -123,6 +123,7 @@ async function recordBoot(name: string, boot: Boot): Promise<void> {
     {
       name,
       images: labFolder(join(process.env.ROLECALL_STATE ?? '/var/lib/rolecall', 'lab')).builds,
+      site: join(import.meta.dirname, '../lab/sites/webs'),
       only: [boot.guest],
       hardware: { [boot.guest]: boot.hardware ?? {} },
       edit: async (site) => appendFile(join(site, 'site.yaml'), `\n${boot.site ?? ''}\n`),

@@ -38,6 +38,10 @@ async function rows(): Promise<readonly NodeStatus[]> {
   return exitCode === 0 ? (JSON.parse(stdout) as NodeStatus[]) : [];
 }
 
+async function row(node: string): Promise<NodeStatus | undefined> {
+  return (await rows()).find(({ name }) => name === node);
+}
+
 /** `lab up` with one guest, as a terminal would run it; resolves when the guest is on the wire. */
 async function labUp(...options: readonly string[]) {
   said = '';
@@ -110,7 +114,7 @@ it('left running, it can be asked, rebooted, switched off and on, and taken down
   const console = /^ +(http:\/\/127\.0\.0\.1:\d+\/)$/m.exec(said)?.[1] ?? '';
   expect(await (await fetch(console)).text()).toContain('web1');
 
-  const [web1] = await rows();
+  const web1 = await row('web1');
   expect(web1).toMatchObject({ name: 'web1', role: ['web'], stage: 'ready', reason: '' });
   expect((await lab('console', 'web1')).stdout).toContain('rolecall: web1 boots as web');
 
@@ -119,7 +123,7 @@ it('left running, it can be asked, rebooted, switched off and on, and taken down
   expect(nobody.stderr).toContain('no guest web9');
 
   await lab('kill', 'web1');
-  expect((await rows())[0]?.reason).toBe('its power is off');
+  expect((await row('web1'))?.reason).toBe('its power is off');
   expect((await lab('reboot', 'web1')).stderr).toContain('web1 is off');
   const before = Date.now();
   await lab('start', 'web1');

@@ -10,7 +10,7 @@ import { planGuests } from '../../../src/lab/vm-spec.ts';
 import { loadSite } from '../../../src/site/load-site.ts';
 
 const [folder = ''] = process.argv.slice(2);
-const site = await loadSite(new URL('../../../examples/lab', import.meta.url).pathname);
+const site = await loadSite(new URL('../sites/webs', import.meta.url).pathname);
 if (!site.ok) throw new Error(JSON.stringify(site.problems));
 const guests = planGuests(site.value, { spares: 0, memory: 128 });
 const plan = planNetwork(site.value, guests);

@@ -17,15 +17,19 @@ const state =
 /** Where guests' images are built and kept between runs: where `npm run lab` has them, so that neither builds twice. */
 export const images = labFolder(join(state, 'lab')).builds;
 
+/** Two web servers and no services: what most tests with guests boot. */
+export const websSite = resolve(import.meta.dirname, '../sites/webs');
+
 /** Runs a scenario on real guests, each a machine with no more than blank disks; logs of one that fails are kept under test-results/. */
 export function labScenario<T>(
-  options: Omit<ScenarioOptions, 'images' | 'keep' | 'report'> &
-    Partial<Pick<ScenarioOptions, 'images'>>,
+  options: Omit<ScenarioOptions, 'images' | 'site' | 'keep' | 'report'> &
+    Partial<Pick<ScenarioOptions, 'images' | 'site'>>,
   run: (scenario: Scenario) => Promise<T>,
 ): Promise<T> {
   return withLab(
     {
       images,
+      site: websSite,
       ...options,
       keep: resolve(import.meta.dirname, '../../../test-results/lab'),
       report: (line) => process.stderr.write(`lab: ${line}\n`),

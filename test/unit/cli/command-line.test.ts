@@ -12,7 +12,7 @@ let site: string;
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'rolecall-line-'));
   site = join(dir, 'tokyo');
-  await cp(join(top, 'examples/lab'), site, { recursive: true });
+  await cp(join(top, 'test/lab/sites/webs'), site, { recursive: true });
 });
 afterEach(() => rm(dir, { recursive: true }));
 

@@ -45,7 +45,7 @@ function lastBoot(machine: MacAddress): LastBoot {
 }
 
 beforeAll(async () => {
-  cpSync(join(import.meta.dirname, '../../../examples/lab'), site, { recursive: true });
+  cpSync(join(import.meta.dirname, '../../lab/sites/webs'), site, { recursive: true });
   cpSync(join(import.meta.dirname, '../../../images'), join(state), { recursive: true });
   const service = {
     ...sampleService().service,

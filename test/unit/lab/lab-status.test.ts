@@ -27,6 +27,8 @@ const report = (rows: readonly NodeStatus[]): LabReport => ({
   consoleUrl: '',
   guests,
   rows,
+  off: [],
+  waiting: [],
   ports: {},
   problem: '',
 });
@@ -65,6 +67,15 @@ describe('watching a lab', () => {
     expect(isSettled(report([row({}), row({ ...spare, stage: 'root' })]))).toBe(false);
     expect(isSettled(report([row({}), row({ ...spare, stage: 'failed' })]))).toBe(true);
     expect(isSettled(report([]))).toBe(false);
+    const rows = [row({}), row({ ...spare, stage: 'absent', since: '' })];
+    expect(isSettled({ ...report(rows), off: [spare.name] })).toBe(true);
+    expect(isSettled({ ...report(rows), off: [spare.name], waiting: [spare.name] })).toBe(false);
+  });
+
+  it('shows no machine that was never on, and one that was switched off', () => {
+    const rows = [row({ stage: 'silent' }), row({ ...spare, stage: 'absent', since: '' })];
+    const shown = labRows({ ...report(rows), off: ['web1', spare.name] });
+    expect(shown.map((r) => r.status.name)).toEqual(['web1']);
   });
 
   it('tells only what has changed', () => {

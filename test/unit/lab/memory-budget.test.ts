@@ -24,3 +24,11 @@ it('counts what QEMU itself takes when it translates', () => {
     expect(guestCost(guest, 'tcg')).toBeGreaterThan(guestCost(guest, 'kvm'));
   }
 });
+
+it('takes a pair or none of it, and what is smaller behind it', () => {
+  const [a, b, c] = names(guests);
+  const needs = (name: string) => (name === c ? [] : [a, b].filter((n) => n !== name)) as string[];
+  const two = guestCost(guests[0] as (typeof guests)[0], 'tcg') * 2 + 768;
+  expect(names(planMemory(guests, two, 'tcg', needs).fit)).toEqual([a, b]);
+  expect(names(planMemory(guests, two - 1, 'tcg', needs).fit)).toEqual([c]);
+});

@@ -22,6 +22,7 @@ it('a tap per card, plugged into the bridge of its network', () => {
     { name: 'tap1', bridge: 'br1', guest: 'lb1', nic: 1 },
     { name: 'tap2', bridge: 'br0', guest: 'web1', nic: 0 },
     { name: 'tap3', bridge: 'br0', guest: 'spare-525400770099', nic: 0 },
+    { name: 'tap4', bridge: 'br1', guest: 'spare-525400770099', nic: 1 },
   ]);
 });
 
@@ -48,5 +49,7 @@ tuntap add dev tap2 mode tap
 link set tap2 master br0 up
 tuntap add dev tap3 mode tap
 link set tap3 master br0 up
+tuntap add dev tap4 mode tap
+link set tap4 master br1 up
 `);
 });

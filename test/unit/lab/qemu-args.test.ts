@@ -5,7 +5,7 @@ import { vmPaths } from '../../../src/lab/vm.ts';
 import { type GuestHardware, planGuests } from '../../../src/lab/vm-spec.ts';
 import { loadSite } from '../../../src/site/load-site.ts';
 
-const loaded = await loadSite(new URL('../../../examples/lab', import.meta.url).pathname);
+const loaded = await loadSite(new URL('../../lab/sites/webs', import.meta.url).pathname);
 if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
 const site = loaded.value;
 

@@ -19,7 +19,7 @@ describe('guests of a lab', () => {
     ]);
   });
 
-  it('have the disks that volumes name on their node, and no other', () => {
+  it('have the disks that volumes name on their node, and no other; a spare has those of any', () => {
     const volume = (name: string, device: string) => ({
       name,
       nodes: ['web1', 'lb1'] as const,
@@ -45,10 +45,15 @@ describe('guests of a lab', () => {
         { serial: 'www', size: 256 },
         { serial: 'mail', size: 256 },
       ],
-      [],
       [{ serial: 'log', size: 64 }],
       [],
+      [
+        { serial: 'www', size: 256 },
+        { serial: 'mail', size: 256 },
+      ],
     ]);
+    const [spare] = guests.slice(-1);
+    expect(spare?.nics.map(({ network }) => network)).toEqual(['boot', 'outside']);
   });
 
   it('have UEFI only where it was wished for', () => {

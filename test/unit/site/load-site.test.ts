@@ -22,7 +22,9 @@ async function messages(edited?: ReadonlyMap<string, string>): Promise<readonly 
 
 test('reads the example site', async () => {
   const result = await loadSite(join(import.meta.dirname, '../../../examples/lab'));
-  expect(result.ok && [...result.value.nodes.keys()]).toEqual(['web1', 'web2']);
+  expect(result.ok && [...result.value.nodes.keys()]).toEqual([
+    ...['lb1', 'lb2', 'mail1', 'nfs1', 'nfs2', 'web1', 'web2'],
+  ]);
 });
 
 test('a folder that is not there, and a file in its place: one problem, and what to type', async () => {
