@@ -63,8 +63,9 @@ interface Run {
   readonly rate: number;
   /** Share of those begun. */
   readonly drops: number;
-  /** Processors' worth that the server took. */
+  /** Processors' worth that the server took, and for each exchange microseconds of one. */
   readonly share: number;
+  readonly cost: number;
 }
 
 async function onOwnCable(
@@ -83,7 +84,7 @@ async function onOwnCable(
       const isBorne = async (rate: number) => {
         const run = await exchange(cable, perfdhcp, server, rate);
         report(
-          `${rate} begun a second: ${round(run.rate)} done, ${round(100 * run.drops)} % dropped, ${Math.round(100 * run.share)} % of a processor`,
+          `${rate} begun a second: ${round(run.rate)} done, ${round(100 * run.drops)} % dropped, ${processor(run)}`,
         );
         runs.push(run);
         return run.drops <= mayDrop;
@@ -132,10 +133,12 @@ async function exchange(
   if (begun === 0) throw new AppError('bench-failed', `perfdhcp says:\n${stdout.slice(-2000)}`);
   // What it left unsaid of offers is in the exchanges that did not end.
   const done = Math.min(offers, acks);
+  const cpu = after.cpu - before.cpu;
   return {
     rate: done / seconds,
     drops: 1 - done / begun,
-    share: (after.cpu - before.cpu) / seconds,
+    share: cpu / seconds,
+    cost: (cpu * 1e6) / done,
   };
 }
 
@@ -180,7 +183,8 @@ async function hears(cable: Cable): Promise<boolean> {
 }
 
 function figure(what: string, ours: Run, peer: Run, peerName: string): Figure {
-  const percent = (share: number) => `${Math.round(100 * share)} %`;
+  const describe = (run: Run) => `${processor(run)}, ${round(100 * run.drops)} % dropped`;
+  const cause = ours.share >= 0.85 ? 'one event loop' : 'waits: the disk, perfdhcp beside it';
   return compare(
     {
       what: `DHCP exchanges, ${what}`,
@@ -188,8 +192,12 @@ function figure(what: string, ours: Run, peer: Run, peerName: string): Figure {
       peer: round(peer.rate),
       peerName,
       unit: '/s',
-      bound: `one event loop: ours took ${percent(ours.share)} of a processor and dropped ${round(100 * ours.drops)} %, the peer ${percent(peer.share)} and ${round(100 * peer.drops)} %; perfdhcp runs beside them`,
+      bound: `${cause}: ours ${describe(ours)}; peer ${describe(peer)}`,
     },
     'more',
   );
+}
+
+function processor({ share, cost }: Run): string {
+  return `${Math.round(100 * share)} % of a processor (${Math.round(cost)} µs for each exchange)`;
 }

@@ -1,8 +1,8 @@
 # Fetches one file over TFTP with many clients at once and throws the bytes away (RFC 1350, 2347, 2348, 7440).
 # A client answers a lost block as RFC 7440 says, with the last one in order, once for each gap; after three
 # seconds without news it repeats its last packet, at most ten times.
-# perl tftp-clients.pl HOST PORT FILE CLIENTS WINDOWSIZE; prints seconds and processor seconds of all, then for each
-# client its seconds and how it ended.
+# perl tftp-clients.pl HOST PORT FILE CLIENTS WINDOWSIZE; prints seconds and processor seconds of all and how many
+# clients had to repeat what they said before the first block, then for each client its seconds and how it ended.
 use strict;
 use warnings;
 use Socket;
@@ -22,7 +22,7 @@ for (1 .. $clients) {
     my $client = {
         socket => $socket, number => fileno $socket, to => undef, window => 1,
         taken => 0, since_ack => 0, gap => 0, bytes => 0, said => $request,
-        tries => 0, due => time + 3, end => undef,
+        tries => 0, late => 0, due => time + 3, end => undef,
     };
     send($socket, $request, 0, $server) // die "send: $!\n";
     vec($watched, $client->{number}, 1) = 1;
@@ -97,11 +97,14 @@ while (%by_number) {
     $look = $now + 0.5;
     for my $client (grep { $_->{due} < $now } values %by_number) {
         if (++$client->{tries} > 10) { end_client($client, 'nothing more came'); next }
-        send $client->{socket}, $client->{said}, 0, $client->{to} ? () : $server;
+        $client->{late} = 1 if $client->{taken} == 0;
+        # A connected socket takes no address.
+        my $sent = $client->{to} ? send($client->{socket}, $client->{said}, 0) : send($client->{socket}, $client->{said}, 0, $server);
+        defined $sent or $!{ECONNREFUSED} or die "send: $!\n";
         $client->{due} = $now + 3;
     }
 }
 my $seconds = time - $begin;
 my ($user, $system) = times;
-printf "%.6f %.2f\n", $seconds, $user + $system;
+printf "%.6f %.2f %d\n", $seconds, $user + $system, scalar grep { $_->{late} } @all;
 printf "%.6f %s\n", $_->{seconds}, $_->{end} for @all;
