@@ -42,8 +42,14 @@ export function createGroupCommit(
     waiting = [];
     underWay = finish(written, answers).then(() => {
       underWay = undefined;
-      if (waiting.length > 0) write();
+      if (waiting.length > 0) gather();
     });
+  }
+
+  function gather(): void {
+    const count = waiting.length;
+    since = performance.now();
+    timer = setImmediate(() => look(count));
   }
 
   async function finish(written: LeaseBatch | undefined, answers: readonly (() => void)[]) {
@@ -82,10 +88,8 @@ export function createGroupCommit(
     delete: (mac) => open().delete(mac),
     whenWritten(done) {
       if (waiting.length >= mostWaiting) return;
-      const count = waiting.push(done);
-      if (timer || underWay) return;
-      since = performance.now();
-      timer = setImmediate(() => look(count));
+      waiting.push(done);
+      if (!timer && !underWay) gather();
     },
     async flush() {
       while (underWay || batch) {
