@@ -39,14 +39,14 @@ export async function storeImage(state: string): Promise<void> {
   const all = [...roles.value.values()];
   const install = { alias: [], wantedBy: ['multi-user.target'], requiredBy: [], also: [] };
   const image = await store.addImage({
-    format: 1,
+    format: 2,
     name: 'universal',
     architecture: 'amd64',
     suite: 'trixie',
     kernelVersion: '6.12',
     kernel: await add('kernel'),
     initramfs: await add('initramfs'),
-    root: await add('root'),
+    root: [await add('root')],
     loaders,
     packages: Object.fromEntries(all.flatMap((role) => role.packages.map((p) => [p, '1']))),
     units: Object.fromEntries(

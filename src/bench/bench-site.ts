@@ -90,8 +90,8 @@ export async function writeBenchSite(
   for (const name of loadersOf({ secureBoot: false })) loaders[name] = await add(loaderBytes);
   const { digest } = await store.addImage({
     ...(await factsForEveryRole(siteDir)),
-    ...{ format: 1, name: 'universal', architecture: nodeArchitecture, suite: 'trixie' },
-    ...{ kernelVersion: '6.12.0', loaders, root },
+    ...{ format: 2, name: 'universal', architecture: nodeArchitecture, suite: 'trixie' },
+    ...{ kernelVersion: '6.12.0', loaders, root: [root] },
     ...{ kernel: await add(12 * mebibyte), initramfs: await add(10 * mebibyte) },
   });
   await store.tag(digest, 'published');

@@ -47,7 +47,7 @@ export function bootArguments(set: BootSet, boot: BootInstance): readonly string
     `rolecall.boot=${boot.bootId}`,
     `rolecall.token=${boot.token}`,
     `rolecall.set=${set.digest}`,
-    `rolecall.root=${set.root.digest}:${set.root.size}`,
+    `rolecall.root=${set.root.map(({ digest, size }) => `${digest}:${size}`).join(',')}`,
     `rolecall.overlay=${set.overlay.digest}:${set.overlay.size}`,
     ...(address ? [`rolecall.address=${formatHost(address.address, address.subnet)}`] : []),
     ...(address?.gateway ? [`rolecall.gateway=${address.gateway}`] : []),

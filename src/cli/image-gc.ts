@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
+import { rootSize } from '../boot/image-manifest.ts';
 import type { Digest } from '../digest.ts';
 import { AppError } from '../errors.ts';
 import { heldImageSchema } from '../http/api-schemas.ts';
@@ -96,7 +97,7 @@ function renderPlan({ kept, deleted, bytes }: GcPlan): string {
     image.manifest.name,
     image.manifest.architecture,
     shortDigest(image),
-    mebibytes(image.manifest.root.size),
+    mebibytes(rootSize(image.manifest.root)),
     why,
   ];
   const table = renderTable(

@@ -1,3 +1,4 @@
+import { rootSize } from '../boot/image-manifest.ts';
 import { AppError } from '../errors.ts';
 import { comparePackages } from '../images/compare-images.ts';
 import {
@@ -147,7 +148,7 @@ function rowOf({ digest, manifest, tags }: ImageListing) {
     size: {
       kernel: manifest.kernel.size,
       initramfs: manifest.initramfs.size,
-      root: manifest.root.size,
+      root: rootSize(manifest.root),
     },
   };
 }

@@ -4,8 +4,8 @@ import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { type Extract, extract, type Header, pack } from 'tar-stream';
-import type { Blob, ImageManifest } from '../boot/image-manifest.ts';
-import { canonicalJson, digestOf, parseDigest } from '../digest.ts';
+import { type Blob, type ImageManifest, readManifest } from '../boot/image-manifest.ts';
+import { digestOf, parseDigest } from '../digest.ts';
 import { AppError } from '../errors.ts';
 import type { ImageKey } from '../site/image-key.ts';
 import { isLabel } from '../site/read-values.ts';
@@ -52,7 +52,7 @@ export async function exportImage(
     await Promise.race([
       written,
       (async () => {
-        archive.entry(headerOf(manifestName), canonicalJson(image.manifest));
+        archive.entry(headerOf(manifestName), await store.text(image.digest));
         archive.entry(headerOf(signatureName), renderSignature(signImage(image.digest, key)));
         for (const { digest, size } of blobsOf(image.manifest)) {
           const entry = archive.entry({ ...headerOf(`blobs/${digest}`), size });
@@ -126,7 +126,7 @@ async function takeEntries(
     } else if (manifest === undefined) {
       const line = await readText(entry.header, bytes, signatureName, largestSignature, file);
       refuseUnlessTrusted(text, parseSignature(line), trusted, file);
-      manifest = readManifest(text, file);
+      manifest = readSigned(text, file);
       for (const blob of blobsOf(manifest)) missing.set(`blobs/${blob.digest}`, blob);
     } else {
       const blob = missing.get(name);
@@ -138,7 +138,7 @@ async function takeEntries(
   }
   if (!manifest) throw damaged(file, 'ends before the signature of the image');
   if (missing.size > 0) throw damaged(file, `lacks ${missing.size} parts of the image`);
-  return store.addImage(manifest);
+  return store.addImage(manifest, text);
 }
 
 async function readText(
@@ -178,15 +178,8 @@ function refuseUnlessTrusted(
 }
 
 /** What the signer vouches for, but names become paths, so they are looked at. */
-function readManifest(text: string, file: string): ImageManifest {
-  const manifest = JSON.parse(text) as ImageManifest;
-  if (manifest.format !== 1) {
-    throw new AppError(
-      'archive-too-new',
-      `${file} holds an image of the format ${String(manifest.format)}; this rolecall knows 1`,
-      'import it with the version of rolecall that built it',
-    );
-  }
+function readSigned(text: string, file: string): ImageManifest {
+  const manifest = readManifest(text);
   const names = [manifest.name, manifest.architecture];
   const blobs = partsOf(manifest).map(([, blob]) => blob);
   if (names.every(isLabel) && blobs.every(({ digest }) => parseDigest(digest) !== undefined)) {

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { constants, copyFile, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Blob, ImageManifest } from '../boot/image-manifest.ts';
+import { type Blob, type ImageManifest, readManifest } from '../boot/image-manifest.ts';
 import { canonicalJson, type Digest, digestOf, parseDigest } from '../digest.ts';
 import { AppError } from '../errors.ts';
 import { syncFolder, writeDurably } from '../system/durable-file.ts';
@@ -21,7 +21,7 @@ export interface ImageListing extends StoredImage {
 /** What is wrong with one blob or manifest of the store. */
 export interface StoreDamage {
   readonly image: Digest;
-  /** `kernel`, `initramfs`, `root`, `manifest` or a loader's name. */
+  /** `kernel`, `initramfs`, `root`, `root layer 2`, `manifest` or a loader's name. */
   readonly part: string;
   readonly digest: Digest;
   readonly message: string;
@@ -49,8 +49,10 @@ export interface ImageStore {
    * of them (`wrong-blob`).
    */
   addBytes(bytes: AsyncIterable<Uint8Array>, blob: Blob): Promise<void>;
-  /** Takes an image in; all its blobs must be there. */
-  addImage(manifest: ImageManifest): Promise<StoredImage>;
+  /** The manifest as it is stored: the image's digest is that of this text. */
+  text(digest: Digest): Promise<string>;
+  /** Takes an image in; all its blobs must be there. `text` is its manifest as it came from elsewhere. */
+  addImage(manifest: ImageManifest, text?: string): Promise<StoredImage>;
   /** Moves the tag of the image's name and architecture to it, at once or not at all. */
   tag(digest: Digest, tag: ImageTag): Promise<void>;
   /**
@@ -87,7 +89,7 @@ export function openImageStore(stateDir: string): ImageStore {
     const text = await textOf(manifestPath(digest));
     if (text === undefined) return undefined;
     if (digestOf(text) !== digest) throw damagedManifest(digest);
-    return { digest, manifest: JSON.parse(text) as ImageManifest };
+    return { digest, manifest: readManifest(text) };
   };
 
   const resolve: ImageStore['resolve'] = async (name, architecture, tag = 'published') => {
@@ -212,7 +214,12 @@ export function openImageStore(stateDir: string): ImageStore {
         },
       );
     },
-    addImage: async (manifest) => {
+    text: async (digest) => {
+      const text = await textOf(manifestPath(digest));
+      if (text === undefined) throw noSuchImage(digest);
+      return text;
+    },
+    addImage: async (manifest, text = canonicalJson(manifest)) => {
       for (const [part, blob] of partsOf(manifest)) {
         if (await hasBlob(blob)) continue;
         throw new AppError(
@@ -221,7 +228,6 @@ export function openImageStore(stateDir: string): ImageStore {
           'rolecall build',
         );
       }
-      const text = canonicalJson(manifest);
       const digest = digestOf(text);
       await writeDurably(manifestPath(digest), text);
       return { digest, manifest };
@@ -286,7 +292,12 @@ export function openImageStore(stateDir: string): ImageStore {
 /** The image's blobs by the name of their part. */
 export function partsOf(manifest: ImageManifest): [string, Blob][] {
   const { kernel, initramfs, root, loaders } = manifest;
-  return [['kernel', kernel], ['initramfs', initramfs], ['root', root], ...Object.entries(loaders)];
+  return [
+    ['kernel', kernel],
+    ['initramfs', initramfs],
+    ...root.map((layer, n): [string, Blob] => [n === 0 ? 'root' : `root layer ${n + 1}`, layer]),
+    ...Object.entries(loaders),
+  ];
 }
 
 async function readBlob(path: string): Promise<Blob> {

@@ -37,9 +37,13 @@ export function readScript(
     ['root', imagePath],
     ['overlay', overlayPath],
   ] as const) {
-    const [hex = '', size] = (argumentOf(what) ?? '').split(':');
-    const digest = parseDigest(hex);
-    if (digest) parts.push({ what, url: `${server}${pathOf(digest)}`, digest, size: Number(size) });
+    // A root may have several layers.
+    for (const blob of (argumentOf(what) ?? '').split(',')) {
+      const [hex = '', size] = blob.split(':');
+      const digest = parseDigest(hex);
+      if (!digest) continue;
+      parts.push({ what, url: `${server}${pathOf(digest)}`, digest, size: Number(size) });
+    }
   }
   return { kind: 'boots', parts };
 }

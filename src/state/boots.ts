@@ -1,5 +1,5 @@
 import { timingSafeEqual } from 'node:crypto';
-import type { BootSet } from '../boot/boot-set.ts';
+import { type BootSet, readBootSet } from '../boot/boot-set.ts';
 import { type Digest, digestOf } from '../digest.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
 import type { MacAddress } from '../net/mac.ts';
@@ -33,8 +33,10 @@ export interface BootRecord {
 /** Which part of the boot's set a digest is; undefined where it is none. */
 export function partOf(record: BootRecord, digest: Digest) {
   const { kernel, initramfs, root, overlay } = record.set;
-  const parts = { kernel, initramfs, root, overlay } as const;
-  return (Object.keys(parts) as (keyof typeof parts)[]).find((k) => parts[k].digest === digest);
+  const parts = { kernel: [kernel], initramfs: [initramfs], root, overlay: [overlay] } as const;
+  return (Object.keys(parts) as (keyof typeof parts)[]).find((part) =>
+    parts[part].some((blob) => blob.digest === digest),
+  );
 }
 
 /** What is known of a boot before its script is sent. `token` itself is not kept, only its hash. */
@@ -154,7 +156,7 @@ export function openBootStore(database: Database): BootStore & { flush(): void }
       database.all(`${select} ORDER BY created_at, boot_id`).map((row) => toRecord(row, reports)),
     set(digest) {
       const row = database.get('SELECT body FROM boot_sets WHERE digest = ?', digest);
-      return row ? (JSON.parse(String(row.body)) as BootSet) : undefined;
+      return row ? (readBootSet(String(row.body))) : undefined;
     },
     useToken(bootId, token, now) {
       const row = database.get(
@@ -204,12 +206,12 @@ export function openBootStore(database: Database): BootStore & { flush(): void }
     referenced() {
       const digests = new Set<Digest>();
       for (const row of database.all('SELECT body FROM boot_sets')) {
-        const set = JSON.parse(String(row.body)) as BootSet;
+        const set = readBootSet(String(row.body));
         for (const digest of [
           set.image,
           set.kernel.digest,
           set.initramfs.digest,
-          set.root.digest,
+          ...set.root.map(({ digest }) => digest),
           set.overlay.digest,
         ]) {
           digests.add(digest);
@@ -277,8 +279,8 @@ function toRecord(row: Row, reports: ReadonlyMap<string, number>): BootRecord {
     bootId,
     machine: String(row.machine) as MacAddress,
     node: String(row.node),
-    set: JSON.parse(String(row.set_body)) as BootSet,
-    runs: JSON.parse(String(row.runs_body ?? row.set_body)) as BootSet,
+    set: readBootSet(String(row.set_body)),
+    runs: readBootSet(String(row.runs_body ?? row.set_body)),
     offered: row.offered as Digest | null,
     tokenHash: String(row.token_hash) as Digest,
     tokenUsedAt: row.token_used_at as number | null,

@@ -63,15 +63,18 @@ export async function runProgram(
     const result = await child;
     return { stdout: result.stdout, stderr: result.stderr, exitCode: 0 };
   } catch (error) {
-    if (!(error instanceof ExecaError)) throw error;
-    if (error.exitCode !== undefined && accept.includes(error.exitCode)) {
+    if (
+      error instanceof ExecaError &&
+      error.exitCode !== undefined &&
+      accept.includes(error.exitCode)
+    ) {
       return {
         stdout: String(error.stdout ?? ''),
         stderr: String(error.stderr ?? ''),
         exitCode: error.exitCode,
       };
     }
-    throw programFailed(program, error);
+    throw explainFailure(program, error);
   }
 }
 
@@ -83,7 +86,9 @@ async function followLines(lines: AsyncIterable<unknown>, onLine: (line: string)
   }
 }
 
-function programFailed(program: string, error: ExecaError): AppError {
+/** A program's failure as an AppError that shows the command; any other error as it is. */
+export function explainFailure(program: string, error: unknown): unknown {
+  if (!(error instanceof ExecaError)) return error;
   if (error.code === 'ENOENT') {
     const name = packageOf[program];
     return new AppError(

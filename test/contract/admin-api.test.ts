@@ -39,7 +39,7 @@ const service: AdminService = {
       image: digestOf('image'),
       kernel: blob,
       initramfs: blob,
-      root: blob,
+      root: [blob],
       overlay: blob,
       arguments: [],
     });

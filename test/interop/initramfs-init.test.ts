@@ -53,9 +53,9 @@ describe('kernel arguments', () => {
 
   test('a boot script of the server is understood', async () => {
     const line = [...good, 'rolecall.address=10.77.0.21/24', 'rolecall.gateway=10.77.0.1', 'quiet'];
-    const shown = 'check_arguments && echo "$mac $server $root_bytes $address $gateway $writable"';
+    const shown = 'check_arguments && echo "$mac $server $root $address $gateway $writable"';
     expect(await read(line, shown)).toBe(
-      '52:54:00:ab:00:21 http://10.77.0.1:8080 134217728 10.77.0.21/24 10.77.0.1 50%',
+      `52:54:00:ab:00:21 http://10.77.0.1:8080 ${'12'.repeat(32)}:134217728 10.77.0.21/24 10.77.0.1 50%`,
     );
   });
 
@@ -82,6 +82,8 @@ describe('kernel arguments', () => {
     ['rolecall.server', 'ftp://10.0.0.1'],
     ['rolecall.root', `${'12'.repeat(32)}:`],
     ['rolecall.root', `${'12'.repeat(31)}:5`],
+    ['rolecall.root', `${'12'.repeat(32)}:5,`],
+    ['rolecall.root', `${'12'.repeat(32)}:5,../../etc:7`],
     ['rolecall.address', '10.77.0.21'],
     ['rolecall.writable', '50%,mode=0777'],
     ['BOOTIF', '01-52-54-00-ab-00-2g'],
@@ -240,6 +242,35 @@ describe('drivers', () => {
       'second',
       'third',
       'modprobe -qa virtio:d00000001v00001AF4',
+    ]);
+  });
+});
+
+describe('layers', () => {
+  test('are fetched and mounted one by one, and stacked with the last one uppermost', async () => {
+    const [lower, upper] = ['ab'.repeat(32), 'cd'.repeat(32)];
+    const output = await ash(
+      `persist() { shift; "$@" || echo "$1 failed: $why"; }
+      fetch() { echo "fetch $1"; touch "$2"; }
+      verify() { echo "verify \${1##*/} $(printf %.4s $2) $3"; }
+      mount() { echo "mount $*" | sed "s|${folder}||g" >&3; }
+      exec 3>&1
+      stage=$dir/stage sysroot=/sysroot server=http://s
+      root=${lower}:4097,${upper}:1; root_bytes=$(sum_of_layers); overlay_bytes=0
+      mkdir -p $dir/stage/image; echo $root_bytes; get_root; rm -r $dir/stage`,
+    );
+    expect(output.split('\n')).toEqual([
+      '12288',
+      `fetch http://s/images/${lower}`,
+      'verify 0.squashfs abab 4097',
+      'mount -t squashfs -o loop,ro /stage/image/0.squashfs /stage/layers/0',
+      expect.stringContaining('1 MiB, SHA-256 as expected'),
+      `fetch http://s/images/${upper}`,
+      'verify 1.squashfs cdcd 1',
+      'mount -t squashfs -o loop,ro /stage/image/1.squashfs /stage/layers/1',
+      expect.stringContaining('1 MiB, SHA-256 as expected'),
+      'mount -t overlay -o lowerdir=/stage/layers/1:/stage/layers/0,upperdir=/stage/changes/files,workdir=/stage/changes/work root /sysroot',
+      'mount -t overlay -o ro,lowerdir=/stage/layers/1:/stage/layers/0 image /stage/root',
     ]);
   });
 });

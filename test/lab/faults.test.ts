@@ -97,7 +97,7 @@ async function bootSetOf(lab: Scenario, node: string) {
     'utf8',
   );
   return {
-    root: String(JSON.parse(manifest).root.digest),
+    root: String(JSON.parse(manifest).root[0].digest),
     overlay: String(row.overlay.digest),
   };
 }

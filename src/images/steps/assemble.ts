@@ -15,14 +15,14 @@ export const assemble: Executor<'assemble'> = async (step, context) => {
     loaders[name] = await store.addBlob(join(context.input('loaders'), name));
   }
   const manifest: ImageManifest = {
-    format: 1,
+    format: 2,
     name: step.name,
     architecture: step.architecture,
     suite: step.suite,
     ...found,
     kernel: await store.addBlob(join(context.input('kernel'), 'kernel')),
     initramfs: await store.addBlob(join(context.input('initramfs'), 'initramfs')),
-    root: await store.addBlob(join(context.input('squash'), 'root.squashfs')),
+    root: [await store.addBlob(join(context.input('squash'), 'root.squashfs'))],
     loaders,
   };
   const { digest } = await store.addImage(manifest);

@@ -60,7 +60,9 @@ export async function startNode(
     `SERVER=http://127.0.0.2:8080\nBOOT=${bootId}\nNODE=${node.name}\nSET=${bootSet}\nMAC=${node.id.macs[0] ?? ''}\n`,
   );
   const address = node.links[0]?.address ?? '127.0.0.3';
-  const root = store.blobPath(image.manifest.root.digest);
+  const [layer] = image.manifest.root;
+  if (!layer) throw new Error('the image has no root');
+  const root = store.blobPath(layer.digest);
   const namespaces = ['--mount', '--net', '--pid', '--uts', '--ipc', '--cgroup'];
   const holder = await startProgram(
     'unshare',

@@ -8,7 +8,7 @@ import type { ReloadRule } from '../../../src/roles/role.ts';
 const blob = { digest: digestOf('blob'), size: 4 };
 const set = createBootSet({
   ...{ node: 'web1', roles: ['web'], image: digestOf('image'), arguments: ['quiet'] },
-  ...{ kernel: blob, initramfs: blob, root: blob, overlay: blob },
+  ...{ kernel: blob, initramfs: blob, root: [blob], overlay: blob },
 });
 const nginx: ReloadRule = {
   ...{ paths: ['/etc/nginx/**'], check: 'nginx -t' },

@@ -22,12 +22,12 @@ beforeEach(async () => {
   await writeFile(join(state, 'part'), 'a few bytes');
   const blob = await store.addBlob(join(state, 'part'));
   const image = await store.addImage({
-    format: 1,
+    format: 2,
     name: 'universal',
     architecture: 'amd64',
     suite: 'trixie',
     kernelVersion: '6.12',
-    ...{ kernel: blob, initramfs: blob, root: blob, loaders: {} },
+    ...{ kernel: blob, initramfs: blob, root: [blob], loaders: {} },
     ...facts,
   });
   digest = image.digest;
@@ -61,7 +61,7 @@ test('two images compared: packages by name, and sizes', async () => {
   const before = await store.read(digest as Digest);
   if (!before) throw new Error('the image is gone');
   await writeFile(join(state, 'part'), 'a few bytes more');
-  const root = await store.addBlob(join(state, 'part'));
+  const root = [await store.addBlob(join(state, 'part'))];
   const packages = { ...before.manifest.packages, 'added-one': '1:2.0-1' };
   const after = await store.addImage({ ...before.manifest, root, packages });
   const { out, code } = await run('image', 'diff', digest.slice(0, 8), after.digest.slice(0, 8));
@@ -84,7 +84,7 @@ async function publishAnother(text: string): Promise<Digest> {
   const before = await store.read(digest as Digest);
   if (!before) throw new Error('the image is gone');
   await writeFile(join(state, 'part'), text);
-  const root = await store.addBlob(join(state, 'part'));
+  const root = [await store.addBlob(join(state, 'part'))];
   const image = await store.addImage({ ...before.manifest, root });
   await store.tag(image.digest, 'published');
   return image.digest;
@@ -113,7 +113,7 @@ test('rollback passes over an image that is gone, and refuses a damaged one', as
   const third = await publishAnother('third');
   await store.remove([second]);
   await truncate(
-    store.blobPath((await store.read(digest as Digest))?.manifest.root.digest as Digest),
+    store.blobPath((await store.read(digest as Digest))?.manifest.root[0]?.digest as Digest),
     3,
   );
   const { err, code } = await run('image', 'rollback');
@@ -161,10 +161,10 @@ test('gc shows what goes and why the rest stays, and deletes only when told to',
 test('gc leaves what a boot needs, by the word of the state folder', async () => {
   const store = openImageStore(state);
   await publishAnother('1');
-  const blob = (await store.read(digest as Digest))?.manifest.root;
+  const blob = (await store.read(digest as Digest))?.manifest.root[0];
   if (!blob) throw new Error('the image is gone');
   const opened = openState(state);
-  const parts = { kernel: blob, initramfs: blob, root: blob, overlay: blob };
+  const parts = { kernel: blob, initramfs: blob, root: [blob], overlay: blob };
   await opened.boots.record({
     ...{ bootId: 'b'.repeat(32), machine: mac(1), node: 'web1', token: 't', createdAt: 0 },
     address: address(21),

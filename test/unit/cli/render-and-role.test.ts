@@ -32,12 +32,12 @@ async function publishImage(without: readonly string[] = []): Promise<void> {
   await writeFile(join(dir, 'part'), 'a few bytes');
   const blob = await store.addBlob(join(dir, 'part'));
   const image = await store.addImage({
-    format: 1,
+    format: 2,
     name: 'universal',
     architecture: 'amd64',
     suite: 'trixie',
     kernelVersion: '6.12',
-    ...{ kernel: blob, initramfs: blob, root: blob, loaders: {} },
+    ...{ kernel: blob, initramfs: blob, root: [blob], loaders: {} },
     ...facts,
     packages: Object.fromEntries(
       Object.entries(facts.packages).filter(([name]) => !without.includes(name)),

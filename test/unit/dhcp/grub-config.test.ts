@@ -19,7 +19,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const blob = (part: string) => ({ digest: digestOf(part), size: 1 });
 const set: BootSet = createBootSet({
   ...{ node: 'web1', roles: ['web', 'logs'], image: digestOf('image') },
-  ...{ kernel: blob('kernel'), initramfs: blob('initramfs'), root: blob('root') },
+  ...{ kernel: blob('kernel'), initramfs: blob('initramfs'), root: [blob('root')] },
   overlay: blob('overlay'),
   arguments: ['console=ttyS0,115200', 'odd=it\'s $HOME; a "b" \\ {c}'],
 });

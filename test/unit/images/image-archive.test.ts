@@ -63,7 +63,7 @@ it('the same image and key give the same bytes, which any tar reads', async () =
 });
 
 it('a damaged image is not exported, and no half file is left', async () => {
-  await writeFile(from().blobPath(image.manifest.root.digest), 'other bytes');
+  await writeFile(from().blobPath(image.manifest.kernel.digest), 'other bytes');
   await expect(exported()).rejects.toMatchObject({ code: 'damaged-image' });
   expect(await readdir(folder)).toEqual(['from']);
 });
@@ -89,7 +89,7 @@ describe('is refused', () => {
     const line = renderSignature(signImage(image.digest, key));
     const bytes = await readFile(file);
     const at = bytes.indexOf(line);
-    const other = renderSignature(signImage(image.manifest.root.digest, key));
+    const other = renderSignature(signImage(image.manifest.kernel.digest, key));
     bytes.write(other, at);
     await writeFile(file, bytes);
     await refused('untrusted-image', /the file was changed/);
@@ -156,7 +156,7 @@ describe('signatures', () => {
   it('are of one image by one key', () => {
     const signed = signImage(image.digest, key);
     expect(isSigned(image.digest, signed)).toBe(true);
-    expect(isSigned(image.manifest.root.digest, signed)).toBe(false);
+    expect(isSigned(image.manifest.kernel.digest, signed)).toBe(false);
     const other = publicHalf(readSigningKey(makeSigningKey(), 'other'));
     expect(isSigned(image.digest, { ...signed, key: other })).toBe(false);
     expect(parseSignature(renderSignature(signed))).toEqual(signed);

@@ -22,7 +22,7 @@ async function blob(text: string) {
 
 async function manifest(text: string): Promise<ImageManifest> {
   return {
-    format: 1,
+    format: 2,
     name: 'universal',
     architecture: 'amd64',
     suite: 'trixie',
@@ -33,7 +33,7 @@ async function manifest(text: string): Promise<ImageManifest> {
     groups: {},
     kernel: await blob(`kernel ${text}`),
     initramfs: await blob(`initramfs ${text}`),
-    root: await blob(`root ${text}`),
+    root: [await blob(`root ${text}`)],
     loaders: { 'lab/a.rom': await blob('rom') },
   };
 }
@@ -78,7 +78,7 @@ describe('images', () => {
 
   it('are refused while a part of them is missing', async () => {
     const whole = await manifest('1');
-    await rm(store.blobPath(whole.root.digest));
+    await rm(store.blobPath(whole.kernel.digest));
     await expect(store.addImage(whole)).rejects.toMatchObject({ code: 'blob-missing' });
     expect(await store.list()).toEqual([]);
   });
@@ -170,10 +170,11 @@ describe('verify', () => {
   it('finds every kind of damage and names the part', async () => {
     const image = await store.addImage(await manifest('1'));
     expect(await store.verify(image.digest)).toEqual([]);
-    const { kernel, initramfs, root } = image.manifest;
+    const { kernel, initramfs } = image.manifest;
+    const [root] = image.manifest.root;
     await rm(store.blobPath(kernel.digest));
     await truncate(store.blobPath(initramfs.digest), 3);
-    await writeFile(store.blobPath(root.digest), 'ROOT 1');
+    await writeFile(store.blobPath(root?.digest ?? kernel.digest), 'ROOT 1');
     const damage = await store.verify(image.digest);
     expect(
       damage.map(({ part, message }) => `${part} ${message.replace(/[0-9a-f]{64}/, '…')}`),
@@ -220,7 +221,7 @@ describe('sweep', () => {
     await appendFile(join(state, `images/manifests/${image.digest}.json`), ' ');
     expect(await store.sweep()).toBe(0);
     expect(await store.digests()).toEqual([image.digest]);
-    expect(await store.hasBlob(image.manifest.root)).toBe(true);
+    expect(await store.hasBlob(image.manifest.kernel)).toBe(true);
     // The same image built once more mends it.
     await store.addImage(image.manifest);
     expect(await store.verify(image.digest)).toEqual([]);

@@ -12,11 +12,11 @@ function image(n: number, tags: ImageListing['tags'] = []): ImageListing {
     digest: digestOf(`image ${n}`),
     tags,
     manifest: {
-      ...{ format: 1, name: 'universal', architecture: 'amd64', suite: 'trixie' },
+      ...{ format: 2, name: 'universal', architecture: 'amd64', suite: 'trixie' },
       ...{ kernelVersion: '6.12', packages: {}, units: {}, users: {}, groups: {} },
       kernel: blob(`kernel ${n}`, 10),
       initramfs: blob(`initramfs ${n}`, 20),
-      root: blob(`root ${n}`, 1000),
+      root: [blob(`root ${n}`, 1000)],
       loaders: { a: loader, b: loader },
     },
   };

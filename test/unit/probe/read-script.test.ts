@@ -8,7 +8,7 @@ import { web1Mac } from '../dhcp/a-dhcp-site.ts';
 const blob = (what: string) => ({ digest: digestOf(what), size: what.length });
 const set = createBootSet({
   ...{ node: 'web1', roles: ['web'], image: digestOf('image'), arguments: ['quiet'] },
-  ...{ kernel: blob('kernel'), initramfs: blob('initramfs'), root: blob('root') },
+  ...{ kernel: blob('kernel'), initramfs: blob('initramfs'), root: [blob('root')] },
   overlay: blob('overlay'),
 });
 const server = 'http://10.77.0.1';

@@ -39,8 +39,8 @@ function imageManifest(): ImageManifest {
   const blob = (what: string) => ({ digest: digestOf(what), size: 10 });
   return {
     ...facts,
-    ...{ format: 1, name: 'universal', architecture: 'amd64', suite: 'trixie' },
+    ...{ format: 2, name: 'universal', architecture: 'amd64', suite: 'trixie' },
     ...{ kernelVersion: '6.12.0', loaders: {} },
-    ...{ kernel: blob('kernel'), initramfs: blob('initramfs'), root: blob('root') },
+    ...{ kernel: blob('kernel'), initramfs: blob('initramfs'), root: [blob('root')] },
   };
 }

@@ -14,7 +14,7 @@ const set = createBootSet({
   ...{
     kernel: blob('kernel'),
     initramfs: blob('initrd'),
-    root: blob('root'),
+    root: [blob('root')],
     overlay: blob('tar'),
   },
 });

@@ -364,7 +364,7 @@ describe('after a restart', () => {
       image: digestOf('image'),
       kernel: blob,
       initramfs: blob,
-      root: blob,
+      root: [blob],
       overlay: blob,
       arguments: [],
     });

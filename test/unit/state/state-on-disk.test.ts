@@ -40,7 +40,7 @@ function setOf(name: string, overlay = digestOf(`overlay of ${name}`)): BootSet 
     image: digestOf('manifest'),
     kernel: blob('kernel'),
     initramfs: blob('initramfs'),
-    root: blob('root'),
+    root: [blob('root')],
     overlay: { digest: overlay, size: 10 },
     arguments: ['quiet'],
   });

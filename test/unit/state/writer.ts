@@ -22,7 +22,7 @@ for (let n = 1; ; n += 1) {
       image: digestOf('image'),
       kernel: overlay,
       initramfs: overlay,
-      root: overlay,
+      root: [overlay],
       overlay,
       arguments: [],
     }),
