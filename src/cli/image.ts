@@ -6,7 +6,9 @@ import {
   type ImageStore,
   openImageStore,
   partsOf,
+  type StoredImage,
 } from '../images/image-store.ts';
+import { readImageSizes } from '../images/read-image-sizes.ts';
 import { type RegisterCommand, say } from './command.ts';
 import { findImage, imageWord, mebibytes } from './find-image.ts';
 import { registerCarry } from './image-carry.ts';
@@ -52,8 +54,10 @@ export const register: RegisterCommand = (program, globals) => {
     .command('show')
     .description("show an image's parts")
     .argument('<image>', imageWord)
-    .action(async (word: string) => {
+    .option('--sizes', 'show what makes it big: packages, folders, what was pruned')
+    .action(async (word: string, { sizes }: { sizes?: boolean }) => {
       const found = await findImage(store(), word);
+      if (sizes) return showSizes(store(), found, json());
       if (json()) return say(JSON.stringify([found], null, 2));
       const row = rowOf(found);
       say(`${row.name} ${row.architecture} (${found.manifest.suite})`);
@@ -131,6 +135,40 @@ export const register: RegisterCommand = (program, globals) => {
   registerCarry(image, globals);
   registerGc(image, globals);
 };
+
+async function showSizes(store: ImageStore, { digest, manifest }: StoredImage, json: boolean) {
+  const sizes = await readImageSizes(store, manifest);
+  if (json) return say(JSON.stringify([{ digest, ...sizes }], null, 2));
+  const most = 20;
+  const share = (bytes: number) => `${((bytes / sizes.bytes) * 100).toFixed(1)} %`;
+  say(
+    renderTable(
+      ['package', 'in the root', 'of it', 'pruned'],
+      sizes.packages
+        .slice(0, most)
+        .map((p) => [
+          p.package,
+          mebibytes(p.bytes),
+          share(p.bytes),
+          p.pruned > 0 ? mebibytes(p.pruned) : '-',
+        ]),
+    ),
+  );
+  say('');
+  say(
+    renderTable(
+      ['folder', 'with all below', 'of it'],
+      sizes.folders.slice(0, most).map((f) => [f.folder, mebibytes(f.bytes), share(f.bytes)]),
+    ),
+  );
+  const pruned = sizes.packages.reduce((sum, { pruned }) => sum + pruned, 0);
+  const rest = sizes.packages.length - most;
+  say('');
+  say(`${sizes.packages.length} packages${rest > 0 ? `, ${rest} not shown (--json has all)` : ''}`);
+  say(`unpacked  ${mebibytes(sizes.bytes)}, ${mebibytes(sizes.unowned)} of it of no package`);
+  say(`packed    ${mebibytes(rootSize(manifest.root))}`);
+  say(`pruned    ${mebibytes(pruned)} about, by prune: and hardware: of the image definition`);
+}
 
 /** How many publications ago the image was the published one, 0 where it is; undefined where never. */
 async function stepOf(store: ImageStore, { digest, manifest }: ImageListing) {
