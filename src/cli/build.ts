@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { AppError, type Problem } from '../errors.ts';
 import { buildImage, type PlannedStep, previewBuild } from '../images/build-image.ts';
@@ -23,6 +24,7 @@ interface BuildOptions {
   readonly cacheLimit?: string;
   readonly architecture: string;
   readonly mirror?: string;
+  readonly secret: readonly string[];
 }
 
 export const register: RegisterCommand = (program, globals) => {
@@ -37,6 +39,12 @@ export const register: RegisterCommand = (program, globals) => {
     .option('--locked', 'build exactly what images/<name>.<architecture>.lock holds, or refuse')
     .option('--cache <dir>', 'keep packages and steps there, as a CI does from job to job')
     .option('--cache-limit <size>', 'such as 4G: what was used longest ago goes, not what is used')
+    .option(
+      '--secret <name=file>',
+      'a file that hooks may read; again for another one',
+      collect,
+      [],
+    )
     .option('--architecture <name>', "Debian's word, such as amd64", hostArchitecture())
     .option('--mirror <url>', "a Debian mirror instead of this machine's own")
     .action(async (name: string, options: BuildOptions) => {
@@ -56,7 +64,7 @@ export const register: RegisterCommand = (program, globals) => {
         ]);
       }
       const rolePackages = [...roles.value.values()].flatMap((role) => role.packages);
-      const lockFile = siteLockFile(site, name, architecture);
+      const lockFile = (image: string) => siteLockFile(site, image, architecture);
       const about = {
         definition: definition.value,
         architecture,
@@ -86,6 +94,7 @@ export const register: RegisterCommand = (program, globals) => {
           if (!json) say(renderChanges(found));
           if (!options.yes) await confirm('update');
         },
+        secrets: readSecrets(options.secret),
         ...(options.mirror === undefined ? {} : { mirror: options.mirror }),
         now: Date.now,
         onEvent: json ? () => undefined : progress.show,
@@ -116,6 +125,25 @@ function readLimit(text: string | undefined): number | undefined {
   const bytes = parseSize(text);
   if (bytes !== undefined) return bytes;
   throw new AppError('usage', `${text} is no size`, 'such as 500M or 4G');
+}
+
+function collect(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value];
+}
+
+/** Files by the name of their secret. */
+function readSecrets(words: readonly string[]): Record<string, string> {
+  const secrets: Record<string, string> = {};
+  for (const word of words) {
+    const [, name, file] = /^([A-Za-z0-9][\w.-]*)=(.+)$/.exec(word) ?? [];
+    if (name === undefined || file === undefined) {
+      throw new AppError('usage', `--secret ${word} names no file`, '--secret token=FILE');
+    }
+    if (!existsSync(file))
+      throw new AppError('no-file', `there is no ${file}`, `--secret ${name}=FILE`);
+    secrets[name] = resolve(file);
+  }
+  return secrets;
 }
 
 function planRow({ step, kept, why }: PlannedStep) {

@@ -1,4 +1,5 @@
 import type { Problem, Result } from '../errors.ts';
+import { checkImageDefinitions } from '../images/load-image-definition.ts';
 import { count, renderProblems } from '../render-problems.ts';
 import { warnings } from '../roles/check-fleet.ts';
 import type { Fleet } from '../roles/fleet.ts';
@@ -17,7 +18,8 @@ export const register: RegisterCommand = (program, globals) => {
     )
     .action(async () => {
       const { site: dir, state, json } = globals();
-      const result = inOrder(await loadFleet(dir));
+      const [fleet, images] = await Promise.all([loadFleet(dir), checkImageDefinitions(dir)]);
+      const result = inOrder(withProblems(fleet, images));
       if (!result.ok) process.exitCode = 2;
       const warned = result.ok
         ? [
@@ -34,6 +36,11 @@ export const register: RegisterCommand = (program, globals) => {
       if (warned.length > 0) process.stderr.write(`${renderWarnings(warned)}\n`);
     });
 };
+
+function withProblems(fleet: Result<Fleet>, more: readonly Problem[]): Result<Fleet> {
+  if (more.length === 0) return fleet;
+  return { ok: false, problems: [...(fleet.ok ? [] : fleet.problems), ...more] };
+}
 
 function inOrder(result: Result<Fleet>): Result<Fleet> {
   return result.ok ? result : { ok: false, problems: sortProblems(result.problems) };

@@ -1,3 +1,5 @@
+import type { Distribution } from './distributions/distribution.ts';
+
 /** One repository line of sources.list(5), one suite each. */
 export interface AptSource {
   readonly uri: string;
@@ -57,20 +59,23 @@ export function parseDeb822Sources(text: string): AptSource[] {
   });
 }
 
-const debianSuite =
-  /^(?:stable|testing|oldstable|buster|bullseye|bookworm|trixie|forky|duke)(|-updates|-security|\/updates)$/;
-
 /**
- * What of `sources` may hold `suite`: the host's Debian repositories with their suites mapped.
+ * What of `sources` may hold `suite`: the host's repositories of the distribution with their suites mapped.
  * Third parties also use Debian's code names, so each candidate must still prove its origin.
  */
-export function mapToSuite(sources: readonly AptSource[], suite: string): AptSource[] {
+export function mapToSuite(
+  sources: readonly AptSource[],
+  suite: string,
+  distribution: Pick<Distribution, 'suite' | 'component'>,
+): AptSource[] {
+  const { component } = distribution;
   const seen = new Set<string>();
   return sources.flatMap((source) => {
-    const match = debianSuite.exec(source.suite);
-    if (!match || !source.components.includes('main') || source.uri.startsWith('cdrom:')) return [];
+    const match = distribution.suite.exec(source.suite);
+    if (!match || !source.components.includes(component)) return [];
+    if (source.uri.startsWith('cdrom:')) return [];
     const kind = match[1] === '/updates' ? '-security' : (match[1] ?? '');
-    const mapped = { ...source, suite: `${suite}${kind}`, components: ['main'] };
+    const mapped = { ...source, suite: `${suite}${kind}`, components: [component] };
     const name = `${mapped.uri} ${mapped.suite}`;
     if (seen.has(name)) return [];
     seen.add(name);

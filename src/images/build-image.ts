@@ -8,27 +8,24 @@ import { runProgram } from '../system/run-program.ts';
 import { underBuildLock } from './build-lock.ts';
 import { forgetUnused, limitCache } from './cache-limit.ts';
 import { comparePackages, type PackageChange } from './compare-images.ts';
+import { digestOfBrought } from './copied-files.ts';
 import { type BuildEvent, executeBuild, stepsToRun, sweepCache } from './execute-build.ts';
 import type { ImageDefinition } from './image-definition.ts';
 import { type ImageStore, openImageStore, partsOf, type StoredImage } from './image-store.ts';
-import { readLockFile, writeLockFile } from './lock-file.ts';
-import {
-  allPackages,
-  gapOf,
-  misfits,
-  type PackageLock,
-  unresolvedLock,
-  versionsOf,
-} from './package-lock.ts';
-import { openPackageSupply, type PackageSupply, packagesFolder } from './package-supply.ts';
+import { writeLockFile } from './lock-file.ts';
+import { allPackages, versionsOf } from './package-lock.ts';
+import { openPackageSupply, packagesFolder } from './package-supply.ts';
 import {
   type BuildFacts,
+  chainOf,
   packagesOf,
   planBuild,
   type Step,
+  type StepId,
   type StepKind,
-  wantedPackages,
 } from './plan-build.ts';
+import { plannedOutputs } from './planned-outputs.ts';
+import { type ImageLock, previewLocks, resolveLocks } from './resolve-locks.ts';
 import { changedInputs, findDamage, forgetOutput, newestInputs, outputOf } from './step-output.ts';
 import { executors } from './steps/executors.ts';
 
@@ -38,8 +35,13 @@ export interface BuildRequest {
   readonly state: string;
   /** Packages that the roles ask for. */
   readonly rolePackages: readonly string[];
-  /** File of the lock; it is written where it does not hold what is wanted. The state folder's own where absent. */
-  readonly lockFile?: string;
+  /**
+   * File of the lock of an image, by its name; it is written where it does not hold what is wanted. The state
+   * folder's own where absent.
+   */
+  readonly lockFile?: (image: string) => string;
+  /** Files of secrets that hooks may ask for, by name. */
+  readonly secrets?: Readonly<Record<string, string>>;
   /**
    * `extend`: what the lock holds, and today's versions of what it lacks. `update`: today's versions of all.
    * `locked`: what the lock holds, else refuse.
@@ -98,11 +100,8 @@ export async function buildImage(request: BuildRequest): Promise<BuildResult> {
 /** What a build would do, what it would not do again, and why. Changes nothing and asks no network. */
 export async function previewBuild(request: Place): Promise<PlannedStep[]> {
   const { cache, lockFile } = placesOf(request);
-  const wanted = wantedPackages(request.definition, request.architecture, request.rolePackages);
-  const held = await readLockFile(lockFile);
-  const fits = held !== undefined && misfits(held, wanted).length === 0;
-  const lock = fits ? held : unresolvedLock(wanted, gapOf(held, wanted));
-  const steps = planBuild(request.definition, await gatherFacts(lock));
+  const locks = await previewLocks({ ...request, lockFile });
+  const steps = planBuild(request.definition, await gatherFacts(request.definition, locks));
   return Promise.all(
     steps.map(async (step) => {
       const damage = await findDamage(cache, step, 'sizes');
@@ -115,40 +114,44 @@ export async function previewBuild(request: Place): Promise<PlannedStep[]> {
 }
 
 async function buildUnderLock(request: BuildRequest): Promise<BuildResult> {
-  const { definition, architecture, state, now, onEvent } = request;
-  const { cache, work, lockFile } = placesOf(request);
+  const { definition, architecture, state, now, onEvent, secrets = {} } = request;
+  const { cache, work, lockFile, planFile } = placesOf(request);
   const store = openImageStore(state);
   await store.sweep();
   await rm(work, { recursive: true, force: true });
   const supply = openPackageSupply({ ...request, ...placesOf(request) });
-  const held = await readLockFile(lockFile);
-  const lock = await lockFor(request, lockFile, held, supply);
-  const changes = comparePackages(versionsOf(held), versionsOf(lock));
-  const steps = planBuild(definition, await gatherFacts(lock));
+  const locks = await resolveLocks({ ...request, lockFile }, supply);
+  const own = locks.at(-1);
+  const changes = comparePackages(versionsOf(own?.held), versionsOf(own?.lock));
+  const steps = planBuild(definition, await gatherFacts(definition, locks));
   const present = await presentImage(store, cache, steps);
   const last = steps.at(-1);
+  const writeLocks = async () => {
+    for (const { file, lock } of locks) await writeLockFile(file, lock);
+  };
   if (!present && last) {
     // Its output may be there while blobs that it put into the store are not.
     await forgetOutput(cache, last);
     const toRun = await stepsToRun(steps, { cache, onEvent });
+    requireSecrets(steps, toRun, secrets);
     await supply.provide(steps.filter(({ id }) => toRun.has(id)).flatMap(packagesOf));
     // Before the steps: a build that is killed goes on with the same versions.
-    await writeLockFile(lockFile, lock);
+    await writeLocks();
     const { packages } = supply;
     await executeBuild(steps, toRun, {
-      ...{ executors, cache, work, store, packages, now, onEvent },
+      ...{ executors, cache, work, store, packages, secrets, now, onEvent },
     });
-  } else await writeLockFile(lockFile, lock);
+  } else await writeLocks();
   const image = present ?? (await presentImage(store, cache, steps));
   if (!image) throw new Error('the build left no image');
   await store.tag(image.digest, 'built');
   const [before] = await store.published(definition.name, architecture);
   const used = [
     ...steps.map((step) => outputOf(cache, step)),
-    ...allPackages(lock).flatMap((of) => supply.packages.files(of)),
+    ...locks.flatMap(({ lock }) => allPackages(lock).flatMap((of) => supply.packages.files(of))),
   ];
   if (!present || request.cacheLimit !== undefined) {
-    await tidyCache(request, steps, new Set(used));
+    await tidyCache(request, await plannedOutputs(planFile, steps, store), new Set(used));
   }
   const publishes = (request.publish || !before) && before !== image.digest;
   if (publishes) await store.tag(image.digest, 'published');
@@ -156,12 +159,12 @@ async function buildUnderLock(request: BuildRequest): Promise<BuildResult> {
 }
 
 /**
- * Without a limit, outputs that the plan does not name go, and packages that no build of this month has read. With
+ * Without a limit, outputs that no plan names go, and packages that no build of this month has read. With
  * one, both stay for as long as there is room: builds of other branches may want them.
  */
 async function tidyCache(
   request: BuildRequest,
-  steps: readonly Step[],
+  planned: ReadonlySet<string>,
   used: ReadonlySet<string>,
 ): Promise<void> {
   const { cache, outputs, packages } = placesOf(request);
@@ -172,35 +175,27 @@ async function tidyCache(
     await limitCache([packages, ...folders], used, cacheLimit, now());
     return;
   }
-  await sweepCache(cache, steps);
+  await sweepCache(cache, planned);
   await forgetUnused(packages, used, now() - 31 * 86_400_000, now());
 }
 
-/** The lock to build from: the one that is held where it fits, else one that is resolved. */
-async function lockFor(
-  { definition, architecture, rolePackages, versions, approve }: BuildRequest,
-  file: string,
-  held: PackageLock | undefined,
-  supply: PackageSupply,
-): Promise<PackageLock> {
-  const wanted = wantedPackages(definition, architecture, rolePackages);
-  const wrong = held ? misfits(held, wanted) : ['it is not there'];
-  if (versions === 'locked' && wrong.length > 0) {
-    throw new AppError(
-      'lock-misfit',
-      `the lock ${file} does not fit the image ${definition.name}:${wrong.map((text) => `\n  ${text}`).join('')}`,
-      'rolecall build brings it up to date; then commit it',
-    );
-  }
-  if (held && wrong.length === 0 && versions !== 'update') return held;
-  const known = versions === 'update' ? undefined : held;
-  const lock = await supply.resolve(wanted, gapOf(known, wanted));
-  if (versions === 'update' && held) {
-    const changes = comparePackages(versionsOf(held), versionsOf(lock));
-    if (changes.length === 0 && wrong.length === 0) return held;
-    await approve?.(changes);
-  }
-  return lock;
+/** Refuses before anything is done, with all that is missing. */
+function requireSecrets(
+  steps: readonly Step[],
+  toRun: ReadonlySet<StepId>,
+  secrets: Readonly<Record<string, string>>,
+): void {
+  const hooks = steps.flatMap((step) =>
+    step.kind === 'customize' && toRun.has(step.id) ? step.hooks : [],
+  );
+  const asked = [...new Set(hooks.flatMap((hook) => hook.secrets))];
+  const missing = asked.filter((name) => secrets[name] === undefined);
+  if (missing.length === 0) return;
+  throw new AppError(
+    'no-secret',
+    `hooks want ${missing.join(', ')}, and no file was given for ${missing.length === 1 ? 'it' : 'them'}`,
+    `rolecall build ${missing.map((name) => `--secret ${name}=FILE`).join(' ')}`,
+  );
 }
 
 /**
@@ -240,13 +235,17 @@ async function traceOf(store: ImageStore, { manifest }: StoredImage): Promise<st
 }
 
 function placesOf({ definition, architecture, state, lockFile, cache = state }: Place) {
-  const name = `${definition.name}-${architecture}`;
   const aptCache = join(cache, 'apt-cache');
+  // An image and those that extend it have most steps in common.
+  const [{ name: lowest } = definition] = chainOf(definition);
+  const shared = `${lowest}-${architecture}`;
   return {
-    cache: join(cache, 'build-cache', name),
+    cache: join(cache, 'build-cache', shared),
     /** Of all images. */
     outputs: join(cache, 'build-cache'),
-    lockFile: lockFile ?? join(state, 'build-cache', `${name}.lock`),
+    planFile: join(cache, 'build-plans', shared, `${definition.name}.json`),
+    lockFile:
+      lockFile ?? ((image: string) => join(state, 'build-cache', `${image}-${architecture}.lock`)),
     // A step's output is renamed into the cache: one file system holds both.
     work: join(cache, 'build-work'),
     packages: packagesFolder(aptCache),
@@ -254,14 +253,21 @@ function placesOf({ definition, architecture, state, lockFile, cache = state }: 
   };
 }
 
-async function gatherFacts(lock: PackageLock): Promise<BuildFacts> {
+async function gatherFacts(
+  definition: ImageDefinition,
+  locks: readonly ImageLock[],
+): Promise<BuildFacts> {
   const guestDir = join(import.meta.dirname, '../guest');
   const [mmdebstrap, mksquashfs] = await Promise.all([
     versionOf('mmdebstrap', '--version'),
     versionOf('mksquashfs', '-version'),
   ]);
+  const lock = locks.at(-1)?.lock;
+  if (!lock) throw new Error('an image without a lock');
   return {
     lock,
+    groups: locks.slice(0, -1).map((one) => one.lock.groups.length),
+    brought: await Promise.all(chainOf(definition).map(digestOfBrought)),
     tools: { mmdebstrap, mksquashfs },
     guestDir,
     guest: await digestOfTree(guestDir),
@@ -278,12 +284,24 @@ async function versionOf(program: string, flag: string): Promise<string> {
 const programOf: Readonly<Record<StepKind, readonly string[]>> = {
   assemble: ['image-store.ts'],
   bootstrap: ['local-repository.ts', 'run-in-root.ts'],
+  customize: ['copied-files.ts', 'resolve-in-root.ts', 'run-hook.ts', 'run-in-root.ts'],
   facts: ['image-facts-of-root.ts'],
-  initramfs: ['initramfs.ts', 'cpio.ts', 'kernel-modules.ts', 'modinfo.ts', 'module-firmware.ts'],
+  initramfs: [
+    'initramfs.ts',
+    'cpio.ts',
+    'kernel-modules.ts',
+    'modinfo.ts',
+    'module-firmware.ts',
+    'microcode.ts',
+  ],
   kernel: [],
+  layer: [
+    ...['pack-layer.ts', 'plan-layer.ts', 'tree-listing.ts', 'copy-paths.ts', 'pack-squashfs.ts'],
+    'steps/trim.ts',
+  ],
   loaders: [],
   packages: ['local-repository.ts', 'run-in-root.ts'],
-  squash: ['steps/trim.ts'],
+  squash: ['pack-squashfs.ts', 'steps/trim.ts'],
 };
 
 async function digestOfProgram(): Promise<Record<StepKind, Digest>> {

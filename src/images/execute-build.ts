@@ -33,7 +33,7 @@ export interface StepPosition {
   readonly of: number;
 }
 
-export interface BuildRun extends Pick<StepContext, 'store' | 'packages'> {
+export interface BuildRun extends Pick<StepContext, 'store' | 'packages' | 'secrets'> {
   readonly executors: Executors;
   /** Outputs of finished steps, `<kind>-<key>`; whole or not there. */
   readonly cache: string;
@@ -92,7 +92,14 @@ export async function executeBuild(
   await rm(work, { recursive: true, force: true });
   await mkdir(work, { recursive: true });
   await mkdir(cache, { recursive: true });
-  const trees = openRootTrees(work, (id) => outputOf(cache, stepOf(steps, id)));
+  const trees = openRootTrees(
+    work,
+    (id) => outputOf(cache, stepOf(steps, id)),
+    (id) => {
+      const step = stepOf(steps, id);
+      return step.kind === 'layer' ? step.below : undefined;
+    },
+  );
   for (const [at, step] of steps.entries()) {
     const position = { step, index: at + 1, of: steps.length };
     if (!toRun.has(step.id)) {
@@ -118,7 +125,7 @@ async function runInto(
   run: BuildRun,
   progress: StepContext['progress'],
 ): Promise<void> {
-  const { cache, work, store, packages } = run;
+  const { cache, work, store, packages, secrets } = run;
   const output = join(work, step.id);
   const scratch = join(work, `${step.id}-scratch`);
   await mkdir(output);
@@ -128,7 +135,7 @@ async function runInto(
     return id;
   };
   await runStep(run.executors, step, {
-    ...{ output, scratch, store, packages, progress },
+    ...{ output, scratch, store, packages, secrets, progress },
     input: (id) => outputOf(cache, stepOf(steps, needed(id))),
     newRoot: () => trees.own(step.id),
     readRoot: (from) => trees.read(needed(from)),
@@ -148,9 +155,8 @@ function stepOf(steps: readonly Step[], id: StepId): Step {
   return step;
 }
 
-/** Deletes outputs that no step of the plan names. Only under the build lock. */
-export async function sweepCache(cache: string, steps: readonly Step[]): Promise<void> {
-  const named = new Set(steps.map((step) => `${step.kind}-${step.key}`));
+/** Deletes outputs that are not among these. Only under the build lock. */
+export async function sweepCache(cache: string, named: ReadonlySet<string>): Promise<void> {
   for (const name of await readdir(cache).catch(() => [])) {
     if (!named.has(name)) await rm(join(cache, name), { recursive: true, force: true });
   }

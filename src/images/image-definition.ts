@@ -1,110 +1,99 @@
-import { isMap, LineCounter, type Node, parseDocument } from 'yaml';
-import { z } from 'zod';
-import type { Problem, Result } from '../errors.ts';
-
-const packageName = z
-  .string()
-  .regex(/^[a-z0-9][a-z0-9+.-]+$/, 'is no Debian package name (Debian policy 5.6.7)');
-const relativePath = z
-  .string()
-  .refine(
-    (path) => path !== '' && !path.startsWith('/') && !path.split('/').includes('..'),
-    'must be a path below the root, without a leading slash and without ..',
-  );
-
-const shape = z.strictObject({
-  name: z.string().regex(/^[a-z0-9][a-z0-9-]*$/, 'must be lower-case letters, digits and hyphens'),
-  suite: z.string().regex(/^[a-z]+$/, "must be a Debian suite's code name, such as trixie"),
-  variant: z.enum(['minbase', 'extract']).default('minbase'),
-  kernel: z.record(z.enum(['amd64', 'arm64']), packageName.optional()),
-  packages: z.array(packageName).default([]),
-  rolePackages: z.boolean().default(true),
-  date: z.coerce.date(),
-  answers: z.array(z.string()).default([]),
-  prune: z
-    .strictObject({
-      paths: z.array(relativePath).default([]),
-      modules: z.array(relativePath).default([]),
-    })
-    .default({ paths: [], modules: [] }),
-  loaders: z
-    .record(
-      relativePath,
-      z.strictObject({
-        package: packageName,
-        architecture: z.enum(['amd64', 'arm64']).optional(),
-        path: relativePath,
-      }),
-    )
-    .default({}),
-});
+import type { Architecture, Distribution } from './distributions/distribution.ts';
+import type { HardwareClass } from './hardware-class.ts';
 
 /** `images/<name>.yaml`: what an image is made of. */
-export interface ImageDefinition {
+export interface ImageDefinition extends ImageContents {
   readonly name: string;
-  /** Debian's code name, such as `trixie`. */
+  /** The image that this one extends: what differs from it is a layer of its own. */
+  readonly parent?: ImageDefinition;
+  readonly distribution: Distribution;
+  /** Its code name, such as `trixie`. */
   readonly suite: string;
   /** As mmdebstrap's `--variant`: `extract` unpacks and configures nothing. */
   readonly variant: 'minbase' | 'extract';
-  /** Kernel package by Debian architecture. */
-  readonly kernel: Readonly<Partial<Record<'amd64' | 'arm64', string | undefined>>>;
-  readonly packages: readonly string[];
+  /** Kernel package by architecture. */
+  readonly kernel: Readonly<Partial<Record<Architecture, string>>>;
   /** Whether the packages of all roles are added. */
   readonly rolePackages: boolean;
   /** SOURCE_DATE_EPOCH. */
   readonly date: Date;
+  /** For which hardware it has drivers, undefined where for all; and for which it has firmware. */
+  readonly hardware: {
+    readonly drivers: readonly HardwareClass[] | undefined;
+    readonly firmware: readonly HardwareClass[];
+  };
+  /** Such as `de_DE.UTF-8`; undefined where the system's own (C.UTF-8) is enough. */
+  readonly locale: string | undefined;
+  readonly compression: Compression;
+  /** Where each loader is found: package, and path in it. */
+  readonly loaders: Readonly<Record<string, LoaderSource>>;
+}
+
+/** What an image brings, and what one that extends another adds. */
+export interface ImageContents {
+  readonly packages: readonly string[];
+  /** Repositories besides the distribution's. */
+  readonly sources: readonly ExtraSource[];
   /** Lines for debconf-set-selections(1). */
   readonly answers: readonly string[];
+  readonly users: readonly ImageUser[];
+  readonly files: readonly CopiedFiles[];
+  readonly hooks: readonly Hook[];
   readonly prune: { readonly paths: readonly string[]; readonly modules: readonly string[] };
-  /** Where each loader is found: Debian package, and path in it. */
-  readonly loaders: Readonly<Record<string, LoaderSource>>;
+}
+
+/** How a root is packed. */
+export interface Compression {
+  readonly type: 'zstd' | 'lz4' | 'xz';
+  /** 1 to 22, of zstd alone. */
+  readonly level: number | undefined;
 }
 
 export interface LoaderSource {
   readonly package: string;
-  /** Debian's word; the image's own where absent. */
-  readonly architecture?: 'amd64' | 'arm64' | undefined;
+  /** The image's own where absent. */
+  readonly architecture?: Architecture | undefined;
   readonly path: string;
 }
 
-/** The definition in a YAML text, or every problem of it with its line. */
-export function parseImageDefinition(text: string, file: string): Result<ImageDefinition> {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines });
-  if (document.errors.length > 0) {
-    return {
-      ok: false,
-      problems: document.errors.map((error) => ({
-        file,
-        line: lines.linePos(error.pos[0]).line,
-        path: '',
-        message: error.message.split('\n')[0] ?? 'is no YAML',
-        hint: 'correct the YAML at this line',
-      })),
-    };
-  }
-  const parsed = shape.safeParse(document.toJS() ?? {});
-  if (parsed.success) return { ok: true, value: parsed.data };
-  const lineOf = (path: readonly PropertyKey[]): number => {
-    for (let depth = path.length; depth > 0; depth--) {
-      const range = (document.getIn(path.slice(0, depth), true) as Node | undefined)?.range;
-      if (range) return lines.linePos(range[0]).line;
-    }
-    return isMap(document.contents) ? 1 : 0;
-  };
-  return {
-    ok: false,
-    problems: parsed.error.issues.map(
-      (issue): Problem => ({
-        file,
-        line: lineOf(issue.path),
-        path: issue.path.join('.'),
-        message: issue.message,
-        hint:
-          issue.code === 'unrecognized_keys'
-            ? `the keys of an image are ${Object.keys(shape.shape).join(', ')}`
-            : 'images/universal.yaml shows every key',
-      }),
-    ),
-  };
+/** A repository of packages that its own key signs. */
+export interface ExtraSource {
+  readonly uri: string;
+  readonly suite: string;
+  readonly components: readonly string[];
+  /** Absolute path of its key. */
+  readonly key: string;
+}
+
+/** An account without a password. */
+export interface ImageUser {
+  readonly name: string;
+  /** The next free one where undefined. */
+  readonly uid: number | undefined;
+  readonly groups: readonly string[];
+  readonly shell: string;
+  readonly home: string | undefined;
+  /** A system account, of a service and not of a person. */
+  readonly system: boolean;
+}
+
+/** A file, or a folder with all that is in it, of the site. */
+export interface CopiedFiles {
+  /** Absolute path. */
+  readonly from: string;
+  /** Where it goes, without a leading slash; of a folder, where what is in it goes. */
+  readonly to: string;
+  /** Undefined: 0755 where the file may be executed, 0644 where not. */
+  readonly mode: number | undefined;
+  /** `user:group`, names of the image's accounts. */
+  readonly owner: string;
+}
+
+/** A program of the site that is run in the image's root. */
+export interface Hook {
+  /** Absolute path of the script. */
+  readonly run: string;
+  readonly network: boolean;
+  /** Names of the files that it finds in /run/secrets. */
+  readonly secrets: readonly string[];
 }

@@ -13,6 +13,7 @@ import {
   renderModulesDep,
   selectAliases,
 } from './kernel-modules.ts';
+import { packMicrocode } from './microcode.ts';
 import { listModuleFirmware, type ModuleFile } from './module-firmware.ts';
 
 export interface InitramfsInput {
@@ -58,7 +59,7 @@ const busyboxPrograms: readonly string[] = [
 
 /**
  * The initramfs of a root, zstd-compressed: busybox, the guest's /init, drivers of network cards
- * with their firmware, and what mounts the root. The same input gives the same bytes on every host.
+ * with their firmware, and what mounts the root; before it microcode, where the root has it. The same input gives the same bytes on every host.
  * Refuses a root without busybox-static, without the kernel's modules, or with a kernel that lacks
  * a required one.
  */
@@ -67,7 +68,8 @@ export async function buildInitramfs(input: InitramfsInput): Promise<Uint8Array>
     ...(await programRecords(input)),
     ...(await driverRecords(input.rootDir, input.kernelVersion)),
   ];
-  return compress(packCpio(arrangeRecords(records)));
+  const microcode = await packMicrocode(join(input.rootDir, 'usr/lib/firmware'));
+  return Buffer.concat([microcode, await compress(packCpio(arrangeRecords(records)))]);
 }
 
 async function programRecords(input: InitramfsInput): Promise<readonly CpioRecord[]> {

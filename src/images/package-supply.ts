@@ -4,6 +4,7 @@ import type { BuildEvent } from './execute-build.ts';
 import type { ImageDefinition } from './image-definition.ts';
 import { openPackageCache, type PackageCache } from './package-cache.ts';
 import type { LockedPackage, LockGap, PackageLock, WantedPackages } from './package-lock.ts';
+import { chainOf } from './plan-build.ts';
 import { resolvePackages } from './resolve-packages.ts';
 import { findSuiteSources, type SuiteSources } from './suite-sources.ts';
 
@@ -12,6 +13,8 @@ export interface PackageSupply {
   readonly packages: PackageCache;
   /** Makes a lock of what is in the suite today. */
   resolve(wanted: WantedPackages, gap: LockGap): Promise<PackageLock>;
+  /** Whether a mirror has firmware that is not free. */
+  hasFirmware(): Promise<boolean>;
   /** Sees to it that every one of these is in the cache, to the byte. */
   provide(packages: readonly LockedPackage[]): Promise<void>;
 }
@@ -33,12 +36,16 @@ export function packagesFolder(aptCache: string): string {
 /** A supply that asks the network only when it must. */
 export function openPackageSupply(place: PackageSupplyPlace): PackageSupply {
   const { aptCache, work, onEvent } = place;
-  const { suite } = place.definition;
   const folder = packagesFolder(aptCache);
+  const { suite, distribution } = place.definition;
   const packages = openPackageCache(folder);
   let found: Promise<SuiteSources> | undefined;
   const sources = () => {
-    found ??= findSuiteSources(suite, join(aptCache, 'indices'), place.mirror);
+    found ??= findSuiteSources({
+      ...{ distribution, suite, scratch: join(aptCache, 'indices') },
+      extra: chainOf(place.definition).flatMap((image) => image.sources),
+      ...(place.mirror === undefined ? {} : { mirror: place.mirror }),
+    });
     return found;
   };
   const provide: PackageSupply['provide'] = async (wanted) => {
@@ -57,6 +64,7 @@ export function openPackageSupply(place: PackageSupplyPlace): PackageSupply {
   return {
     packages,
     provide,
+    hasFirmware: async () => (await sources()).firmware,
     resolve: async (wanted, gap) => {
       onEvent({ kind: 'resolving', text: `looking up packages in ${suite}` });
       const at = await sources();

@@ -1,5 +1,8 @@
+import { basename } from 'node:path';
 import { type Digest, digestOfValue } from '../digest.ts';
-import type { ImageDefinition } from './image-definition.ts';
+import type { Architecture } from './distributions/distribution.ts';
+import { prunedModules } from './hardware-class.ts';
+import type { Compression, ImageContents, ImageDefinition } from './image-definition.ts';
 import { isOf, type LockedPackage, type PackageLock, type WantedPackages } from './package-lock.ts';
 
 /** What a build does, in order; `needs` are the steps whose output it reads. */
@@ -13,7 +16,7 @@ export type Step = {
   readonly inputs: StepInputs;
 } & StepWork;
 
-export type StepId = StepKind | `packages-${number}`;
+export type StepId = StepKind | `${'packages' | 'customize' | 'layer'}-${number}`;
 export type StepInputs = Readonly<Record<string, unknown>>;
 
 export type StepWork =
@@ -38,14 +41,22 @@ export type StepWork =
       readonly packages: readonly LockedPackage[];
       readonly epoch: number;
     }
-  | { readonly kind: 'kernel'; readonly from: StepId }
-  | {
-      readonly kind: 'squash';
+  | ({
+      /** Makes accounts, copies files, runs hooks. */
+      readonly kind: 'customize';
       readonly from: StepId;
-      readonly paths: readonly string[];
-      readonly modules: readonly string[];
+      readonly locale: string | undefined;
       readonly epoch: number;
-    }
+    } & Pick<ImageContents, 'users' | 'files' | 'hooks'>)
+  | { readonly kind: 'kernel'; readonly from: StepId }
+  | ({ readonly kind: 'squash'; readonly from: StepId } & Packing)
+  | ({
+      /** Packs what is different in a root that was made from another one. */
+      readonly kind: 'layer';
+      readonly from: StepId;
+      /** The squash or the layer below. */
+      readonly below: StepId;
+    } & Packing)
   | { readonly kind: 'facts'; readonly from: StepId }
   | { readonly kind: 'initramfs'; readonly from: StepId; readonly guestDir: string }
   | {
@@ -56,11 +67,21 @@ export type StepWork =
   | {
       readonly kind: 'assemble';
       readonly name: string;
+      /** What the root is stacked of, the lowest first. */
+      readonly layers: readonly StepId[];
       /** Names of the loaders, sorted. */
       readonly loaders: readonly string[];
       readonly suite: string;
       readonly architecture: string;
     };
+
+/** How a root is trimmed and packed. */
+interface Packing {
+  readonly paths: readonly string[];
+  readonly modules: readonly string[];
+  readonly compression: Compression;
+  readonly epoch: number;
+}
 
 /** A file of a package. */
 export interface LockedLoader {
@@ -75,7 +96,12 @@ export type StepOf<K extends StepKind> = Extract<Step, { readonly kind: K }>;
 
 /** What the plan has to know of the world besides the definition. */
 export interface BuildFacts {
+  /** Of the image and of those that it extends: theirs are its first groups. */
   readonly lock: PackageLock;
+  /** Of each image that it extends, the lowest first: how many of the groups are its and of those below it. */
+  readonly groups: readonly number[];
+  /** Of each image, the lowest first: digest of the files that it copies and of its hooks. */
+  readonly brought: readonly Digest[];
   /** First line of `--version` by program. */
   readonly tools: Readonly<Record<'mmdebstrap' | 'mksquashfs', string>>;
   /** Folder of the guest's scripts, and a digest of what is in it. */
@@ -88,16 +114,15 @@ export interface BuildFacts {
 /** What the image asks for: kernel, packages, the roles' packages, and those that loaders are taken from. */
 export function wantedPackages(
   definition: ImageDefinition,
-  architecture: 'amd64' | 'arm64',
+  architecture: Architecture,
   rolePackages: readonly string[],
 ): WantedPackages {
   const { suite, variant, loaders } = definition;
-  const kernel = definition.kernel[architecture];
-  const wanted = [
-    ...(kernel ? [kernel] : []),
-    ...definition.packages,
-    ...(definition.rolePackages ? rolePackages : []),
-  ];
+  const wanted = chainOf(definition).flatMap((image) => [
+    ...(image.parent ? [] : basePackages(image, architecture)),
+    ...image.packages,
+    ...(image.rolePackages ? rolePackages : []),
+  ]);
   const sources = Object.values(loaders).map(
     (l) => `${l.package}:${l.architecture ?? architecture}`,
   );
@@ -108,15 +133,39 @@ export function wantedPackages(
   };
 }
 
+function basePackages(image: ImageDefinition, architecture: Architecture): readonly string[] {
+  const { kernel, locale, distribution } = image;
+  return [
+    kernel[architecture] ?? [],
+    locale === undefined ? [] : distribution.locales,
+    firmwarePackages(image, architecture),
+  ].flat();
+}
+
+/** Packages of firmware and microcode for the hardware of the image; not every mirror has them. */
+export function firmwarePackages(
+  { hardware, distribution }: ImageDefinition,
+  architecture: Architecture,
+): readonly string[] {
+  const of = hardware.firmware.flatMap((kind) => distribution.firmware[kind]?.[architecture] ?? []);
+  return [...new Set(of)].sort();
+}
+
+/** The image and those that it extends, the lowest first. */
+export function chainOf(definition: ImageDefinition): readonly ImageDefinition[] {
+  return definition.parent ? [...chainOf(definition.parent), definition] : [definition];
+}
+
 /**
- * The steps from a definition and its locked packages to a manifest, each with its cache key.
+ * The steps from a definition and its locked packages to a manifest, each with its cache key. The steps of an
+ * image that is extended are those that it has when it is built alone.
  * No key depends on a mirror's address, a folder's name or the time.
  */
 export function planBuild(definition: ImageDefinition, facts: BuildFacts): Step[] {
   const { lock, tools } = facts;
   const { suite, architecture, variant } = lock;
   const epoch = Math.floor(definition.date.getTime() / 1000);
-  const { name, answers, prune } = definition;
+  const { name, compression } = definition;
   const steps: Step[] = [];
   const add = (id: StepId, needs: readonly StepId[], work: StepWork, more: StepInputs = {}) => {
     const base = 'from' in work ? work.from : undefined;
@@ -133,41 +182,71 @@ export function planBuild(definition: ImageDefinition, facts: BuildFacts): Step[
     steps.push({ ...work, id, needs, inputs, key: digestOfValue([work.kind, inputs]) });
     return id;
   };
-  const [first = { packages: [] }, ...further] = lock.groups;
-  let from = add(
-    'bootstrap',
-    [],
-    {
-      ...{ kind: 'bootstrap', suite, architecture, variant, answers, epoch },
-      packages: first.packages,
-    },
-    { mmdebstrap: tools.mmdebstrap },
-  );
-  for (const [at, { asked, packages }] of further.entries()) {
-    // What was asked for had come already with something else.
-    if (packages.length === 0) continue;
-    from = add(`packages-${at + 2}`, [from], {
-      ...{ kind: 'packages', from, asked, suite, variant, packages, epoch },
-    });
+  const pruned = { paths: [] as string[], modules: [] as string[] };
+  const layers: StepId[] = [];
+  let from: StepId = 'bootstrap';
+  let below: StepId | undefined;
+  for (const [level, image] of chainOf(definition).entries()) {
+    const first = facts.groups[level - 1] ?? 0;
+    const groups = lock.groups.slice(first, facts.groups[level]);
+    if (level === 0) {
+      from = add(
+        'bootstrap',
+        [],
+        {
+          ...{ kind: 'bootstrap', suite, architecture, variant, answers: image.answers, epoch },
+          packages: groups.shift()?.packages ?? [],
+        },
+        { mmdebstrap: tools.mmdebstrap },
+      );
+    }
+    for (const { asked, packages } of groups) {
+      // What was asked for had come already with something else.
+      if (packages.length === 0) continue;
+      const number = lock.groups.findIndex((group) => group.packages === packages) + 1;
+      from = add(`packages-${number}`, [from], {
+        ...{ kind: 'packages', from, asked, suite, variant, packages, epoch },
+      });
+    }
+    const { users, files, hooks } = image;
+    const locale = level === 0 ? image.locale : undefined;
+    if (locale !== undefined || users.length + files.length + hooks.length > 0) {
+      from = add(
+        level === 0 ? 'customize' : `customize-${level + 1}`,
+        [from],
+        { kind: 'customize', from, users, locale, files, hooks, epoch },
+        { 'files and hooks': facts.brought[level] },
+      );
+    }
+    if (level === 0) add('kernel', [from], { kind: 'kernel', from });
+    pruned.paths.push(...image.prune.paths);
+    pruned.modules.push(...prunedModules(image));
+    const packing = { paths: [...pruned.paths], modules: [...pruned.modules], compression, epoch };
+    const packer = { mksquashfs: tools.mksquashfs };
+    below =
+      below === undefined
+        ? add('squash', [from], { kind: 'squash', from, ...packing }, packer)
+        : add(
+            `layer-${level + 1}`,
+            [from, ...layers],
+            { kind: 'layer', from, below, ...packing },
+            packer,
+          );
+    layers.push(below);
   }
-  add('kernel', [from], { kind: 'kernel', from });
-  const squash = add(
-    'squash',
-    [from],
-    { kind: 'squash', from, paths: prune.paths, modules: prune.modules, epoch },
-    { mksquashfs: tools.mksquashfs },
-  );
-  add('facts', [squash], { kind: 'facts', from: squash });
+  const top = below ?? 'squash';
+  add('facts', layers, { kind: 'facts', from: top });
   add(
     'initramfs',
-    [squash],
-    { kind: 'initramfs', from: squash, guestDir: facts.guestDir },
+    layers,
+    { kind: 'initramfs', from: top, guestDir: facts.guestDir },
     { 'scripts of the guest': facts.guest },
   );
   add('loaders', [], { kind: 'loaders', suite, loaders: lockedLoaders(definition, lock) });
-  add('assemble', ['facts', 'kernel', 'initramfs', 'squash', 'loaders'], {
+  add('assemble', ['facts', 'kernel', 'initramfs', ...layers, 'loaders'], {
     kind: 'assemble',
     name,
+    layers,
     loaders: Object.keys(definition.loaders).sort(),
     suite,
     architecture,
@@ -178,7 +257,11 @@ export function planBuild(definition: ImageDefinition, facts: BuildFacts): Step[
 /** What of the work decides its output: not where something is, nor in which step's name. */
 function inputsOf(work: StepWork): StepInputs {
   const { kind: _kind, ...all } = work;
-  const places: readonly string[] = ['from', 'asked', 'guestDir'];
+  const places: readonly string[] = [
+    ...['from', 'below', 'layers', 'asked', 'guestDir'],
+    // Their digest decides, and not where they are.
+    ...['files', 'hooks'],
+  ];
   const decides = Object.entries(all).filter(([name]) => !places.includes(name));
   return Object.fromEntries(
     decides.map(([name, value]) => {
@@ -224,7 +307,11 @@ export function describeStep(step: Step): string {
     case 'kernel':
       return 'take the kernel';
     case 'squash':
-      return 'remove what no server needs and what names this place or time, pack the root (zstd-3)';
+      return `remove what no server needs and what names this place or time, pack the root (${describeCompression(step.compression)})`;
+    case 'layer':
+      return `the same, and pack what differs from the layers below (${describeCompression(step.compression)})`;
+    case 'customize':
+      return describeCustomize(step);
     case 'facts':
       return 'list packages, units, users';
     case 'initramfs':
@@ -234,4 +321,18 @@ export function describeStep(step: Step): string {
     case 'assemble':
       return 'put the image into the store';
   }
+}
+
+function describeCompression({ type, level }: Compression): string {
+  return level === undefined ? type : `${type}-${level}`;
+}
+
+function describeCustomize({ users, files, hooks, locale }: StepOf<'customize'>): string {
+  const parts = [
+    locale === undefined ? [] : `make the locale ${locale}`,
+    users.length > 0 ? `add ${users.map((user) => user.name).join(', ')}` : [],
+    files.length > 0 ? `copy ${files.map((rule) => basename(rule.from)).join(', ')}` : [],
+    hooks.length > 0 ? `run ${hooks.map((hook) => basename(hook.run)).join(', ')}` : [],
+  ];
+  return parts.flat().join('; ');
 }

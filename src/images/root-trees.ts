@@ -1,10 +1,14 @@
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runContained } from '../system/run-contained.ts';
+import { applyLayer } from './apply-layer.ts';
 import type { StepId } from './plan-build.ts';
 
 /** File of a step's output that holds its root. */
 export const packedRoot = 'root.squashfs';
+
+/** File of a step's output that holds what its root has besides the one below. */
+export const packedLayer = 'layer.squashfs';
 
 /** Unpacked roots while a build runs. What the cache keeps is packed: one file, which a digest covers. */
 export interface RootTrees {
@@ -16,17 +20,31 @@ export interface RootTrees {
   take(from: StepId, id: StepId): Promise<string>;
 }
 
-/** Keeps the trees in `work`; `outputOf` is the folder of a finished step's output. */
-export function openRootTrees(work: string, outputOf: (id: StepId) => string): RootTrees {
+/**
+ * Keeps the trees in `work`; `outputOf` is the folder of a finished step's output, `belowOf` the step below where
+ * it left a layer.
+ */
+export function openRootTrees(
+  work: string,
+  outputOf: (id: StepId) => string,
+  belowOf: (id: StepId) => StepId | undefined,
+): RootTrees {
   const own = (id: StepId) => join(work, `${id}-root`);
   const unpacked = new Map<StepId, Promise<void>>();
   const made = new Set<StepId>();
+  const unpack = async (from: StepId) => {
+    const below = belowOf(from);
+    if (!below) return unpackRoot(join(outputOf(from), packedRoot), own(from));
+    await copyTree(await read(below), own(from));
+    const layer = join(work, `${from}-layer`);
+    await unpackRoot(join(outputOf(from), packedLayer), layer);
+    await applyLayer(own(from), layer, join(work, `${from}-paths`));
+  };
   const read: RootTrees['read'] = async (from) => {
     if (!made.has(from)) {
-      const packed = join(outputOf(from), packedRoot);
-      const work = unpacked.get(from) ?? unpackRoot(packed, own(from));
-      unpacked.set(from, work);
-      await work;
+      const unpacking = unpacked.get(from) ?? unpack(from);
+      unpacked.set(from, unpacking);
+      await unpacking;
     }
     return own(from);
   };
@@ -53,6 +71,10 @@ export async function packRoot(tree: string, file: string): Promise<void> {
     ...[tree, file, '-noappend', '-no-progress', '-quiet', '-no-exports'],
     ...['-comp', 'zstd', '-Xcompression-level', '1'],
   ]);
+}
+
+async function copyTree(from: string, to: string): Promise<void> {
+  await runContained('cp', ['--archive', '--no-target-directory', from, to]);
 }
 
 async function unpackRoot(file: string, tree: string): Promise<void> {

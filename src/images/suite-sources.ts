@@ -8,31 +8,42 @@ import {
   parseDeb822Sources,
   parseOneLineSources,
 } from './apt-sources.ts';
+import type { Distribution } from './distributions/distribution.ts';
+import type { ExtraSource } from './image-definition.ts';
 
 /** Where a suite is fetched from. */
 export interface SuiteSources {
   readonly sources: readonly AptSource[];
   /** False where no mirror has the suite's security updates. */
   readonly security: boolean;
+  /** Whether a mirror has firmware that is not free. */
+  readonly firmware: boolean;
   /** The host's own ways to the network (proxies, certificates, retries) as lines of apt.conf(5). */
   readonly aptOptions: readonly string[];
+}
+
+export interface SuiteRequest {
+  readonly distribution: Distribution;
+  readonly suite: string;
+  /** Repositories besides the distribution's. */
+  readonly extra: readonly ExtraSource[];
+  readonly scratch: string;
+  /** A mirror of the distribution instead of the host's own. */
+  readonly mirror?: string;
 }
 
 /**
  * Asks the mirrors of the host's apt, or `mirror` alone where given, which of them hold the suite,
  * its updates and its security updates. Refuses where none holds the suite itself.
  */
-export async function findSuiteSources(
-  suite: string,
-  scratch: string,
-  mirror?: string,
-  aptFolder = '/etc/apt',
-): Promise<SuiteSources> {
-  const host = mirror ? mirrorSources(mirror) : await readHostSources(aptFolder);
+export async function findSuiteSources(request: SuiteRequest): Promise<SuiteSources> {
+  const { distribution, suite, extra, scratch, mirror } = request;
+  const host = mirror ? mirrorSources(mirror, distribution) : await readHostSources('/etc/apt');
   await mkdir(scratch, { recursive: true });
   const found: AptSource[] = [];
   const failures: string[] = [];
-  for (const candidate of mapToSuite(host, suite)) {
+  const { component, firmwareComponent } = distribution;
+  for (const candidate of mapToSuite(host, suite, distribution)) {
     const file = join(scratch, 'InRelease');
     await rm(file, { force: true });
     const url = `${candidate.uri}/dists/${candidate.suite}/InRelease`;
@@ -41,8 +52,11 @@ export async function findSuiteSources(
         timeout: 120_000,
       });
       const text = await readFile(file, 'utf8');
-      if (!isDebianRelease(text, candidate.suite)) continue;
-      found.push(candidate);
+      if (!isReleaseOf(text, candidate.suite, distribution)) continue;
+      const components = componentsOf(text).filter((one) =>
+        [component, firmwareComponent].includes(one),
+      );
+      found.push({ ...candidate, components });
     } catch (error) {
       failures.push(`${url}: ${lastLine(error)}`);
     }
@@ -57,22 +71,38 @@ export async function findSuiteSources(
     );
   }
   return {
-    sources: found,
+    sources: [...found, ...extra.map(asAptSource)],
     security: found.some((source) => source.suite === `${suite}-security`),
+    firmware: found.some(({ components }) => components.includes(firmwareComponent)),
     aptOptions: await readAptOptions(),
   };
 }
 
-/** Whether the index says that it is Debian's own and of this suite. */
-export function isDebianRelease(text: string, suite: string): boolean {
-  return /^Origin: Debian$/m.test(text) && new RegExp(`^Codename: ${suite}$`, 'm').test(text);
+function asAptSource({ uri, suite, components, key }: ExtraSource): AptSource {
+  return { uri, suite, components, signedBy: key, trusted: false };
 }
 
-function mirrorSources(mirror: string): AptSource[] {
-  return ['stable', 'stable-updates', 'stable-security'].map((suite) => ({
+/** Whether the index says that it is the distribution's own and of this suite. */
+export function isReleaseOf(
+  text: string,
+  suite: string,
+  { origin }: Pick<Distribution, 'origin'>,
+): boolean {
+  const field = (name: string) => new RegExp(`^${name}: (.*)$`, 'm').exec(text)?.[1];
+  return field('Origin') === origin && field('Codename') === suite;
+}
+
+/** `updates/main` of a security archive is what sources.list(5) calls main. */
+function componentsOf(text: string): string[] {
+  const words = /^Components: (.*)$/m.exec(text)?.[1]?.split(' ') ?? [];
+  return words.map((word) => word.replace(/^updates\//, ''));
+}
+
+function mirrorSources(mirror: string, { pockets, component }: Distribution): AptSource[] {
+  return pockets.map((pocket) => ({
     uri: mirror.replace(/\/+$/, ''),
-    suite,
-    components: ['main'],
+    suite: `stable${pocket}`,
+    components: [component],
     signedBy: undefined,
     trusted: false,
   }));

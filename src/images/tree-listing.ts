@@ -8,13 +8,7 @@ import { readOutput } from '../system/read-output.ts';
 export interface TreeEntry {
   /** From the tree's top without a leading slash; the top itself is the empty text. */
   readonly path: string;
-  readonly kind:
-    | 'file'
-    | 'directory'
-    | 'symlink'
-    | 'fifo'
-    | 'character-device'
-    | 'block-device';
+  readonly kind: 'file' | 'directory' | 'symlink' | 'fifo' | 'character-device' | 'block-device';
   /** Permission bits, set-user-ID and the like included. */
   readonly mode: number;
   readonly uid: number;

@@ -2,10 +2,11 @@ import { nodeArchitecture } from '../boot/node-architecture.ts';
 import { AppError } from '../errors.ts';
 import { buildImage } from '../images/build-image.ts';
 import type { BuildEvent } from '../images/execute-build.ts';
-import { openImageStore } from '../images/image-store.ts';
+import { openImageStore, type StoredImage } from '../images/image-store.ts';
 import { loadImageDefinition } from '../images/load-image-definition.ts';
 import { readLockFile, siteLockFile } from '../images/lock-file.ts';
 import { loadRoles } from '../roles/load-roles.ts';
+import { loadSite } from '../site/load-site.ts';
 import type { Roms } from './vm.ts';
 
 /** Files of the published image that the lab itself needs; absolute. */
@@ -24,40 +25,20 @@ const labRoms = {
 } satisfies Roms;
 
 /**
- * The image `universal` for this site, built and published in the state folder where it is not yet.
- * Does no work where nothing has changed since it was built.
+ * The images that nodes of this site name, and `universal`, which it gives back: built and published in the state
+ * folder where they are not yet. Does no work where nothing has changed since they were built.
  */
 export async function ensureImage(
   state: string,
   site: string,
   onEvent: (event: BuildEvent) => void,
 ): Promise<LabImage> {
-  const [definition, roles] = await Promise.all([
-    loadImageDefinition(site, 'universal'),
-    loadRoles(site),
-  ]);
-  const problems = [definition, roles].flatMap((r) => (r.ok ? [] : r.problems));
-  if (!definition.ok || !roles.ok) {
-    throw new AppError(
-      'invalid-site',
-      problems.map((p) => `${p.file}:${p.line}: ${p.message}`).join('\n'),
-      problems[0]?.hint ?? '',
-    );
+  const loaded = await loadSite(site);
+  const nodes = loaded.ok ? [...loaded.value.nodes.values()] : [];
+  for (const name of new Set(nodes.map((node) => node.image))) {
+    if (name !== 'universal') await buildForLab(state, site, name, onEvent);
   }
-  // The lab's site is a copy: its lock says what to rehearse, and nobody's folder is written to.
-  const lockFile = siteLockFile(site, 'universal', nodeArchitecture);
-  const own = await readLockFile(lockFile);
-  const { image } = await buildImage({
-    definition: definition.value,
-    architecture: nodeArchitecture,
-    state,
-    rolePackages: [...roles.value.values()].flatMap((role) => role.packages),
-    publish: true,
-    versions: 'extend',
-    ...(own ? { lockFile } : {}),
-    now: Date.now,
-    onEvent,
-  });
+  const image = await buildForLab(state, site, 'universal', onEvent);
   const store = openImageStore(state);
   const { kernel, loaders } = image.manifest;
   return {
@@ -70,4 +51,36 @@ export async function ensureImage(
       }),
     ),
   };
+}
+
+async function buildForLab(
+  state: string,
+  site: string,
+  name: string,
+  onEvent: (event: BuildEvent) => void,
+): Promise<StoredImage> {
+  const [definition, roles] = await Promise.all([loadImageDefinition(site, name), loadRoles(site)]);
+  const problems = [definition, roles].flatMap((r) => (r.ok ? [] : r.problems));
+  if (!definition.ok || !roles.ok) {
+    throw new AppError(
+      'invalid-site',
+      problems.map((p) => `${p.file}:${p.line}: ${p.message}`).join('\n'),
+      problems[0]?.hint ?? '',
+    );
+  }
+  // The lab's site is a copy: its lock says what to rehearse, and nobody's folder is written to.
+  const lockFile = (image: string) => siteLockFile(site, image, nodeArchitecture);
+  const own = await readLockFile(lockFile(name));
+  const { image } = await buildImage({
+    definition: definition.value,
+    architecture: nodeArchitecture,
+    state,
+    rolePackages: [...roles.value.values()].flatMap((role) => role.packages),
+    publish: true,
+    versions: 'extend',
+    ...(own ? { lockFile } : {}),
+    now: Date.now,
+    onEvent,
+  });
+  return image;
 }

@@ -156,7 +156,7 @@ export function openBootStore(database: Database): BootStore & { flush(): void }
       database.all(`${select} ORDER BY created_at, boot_id`).map((row) => toRecord(row, reports)),
     set(digest) {
       const row = database.get('SELECT body FROM boot_sets WHERE digest = ?', digest);
-      return row ? (readBootSet(String(row.body))) : undefined;
+      return row ? readBootSet(String(row.body)) : undefined;
     },
     useToken(bootId, token, now) {
       const row = database.get(

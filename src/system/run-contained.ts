@@ -8,7 +8,9 @@ export interface ContainedOptions extends RunOptions {
 
 /**
  * Runs a program with umask 022, in namespaces of its own for processes and mounts, so that neither
- * it nor anything it started or mounted outlives this process, even where that is killed. Needs root.
+ * it nor anything it started or mounted outlives this process, even where that is killed. Of this process's
+ * environment it sees what leads to programs, and to a network that it may reach: what else is there, a CI's tokens
+ * among it, is in nothing that it leaves. Needs root.
  */
 export async function runContained(
   program: string,
@@ -30,7 +32,10 @@ export async function runContained(
     ],
   ];
   try {
-    return await runProgram('setpriv', [...container, program, ...args], options);
+    const env = { ...environment(network), ...options.env };
+    return await runProgram('setpriv', [...container, program, ...args], {
+      ...{ ...options, env, cleanEnvironment: true },
+    });
   } catch (error) {
     if (!(error instanceof AppError) || error.code !== 'program-failed') throw error;
     // What the operator would type to see it fail again is the program itself.
@@ -41,3 +46,12 @@ export async function runContained(
 
 /** Some programs speak to themselves. */
 const alone = 'ip link set lo up && hostname localhost && ';
+
+const ways = ['PATH', 'TMPDIR'];
+const waysOut = ['http_proxy', 'https_proxy', 'ftp_proxy', 'no_proxy'];
+
+function environment(network: false | undefined): Record<string, string> {
+  const names = network === false ? ways : [...ways, ...waysOut];
+  const found = names.map((name) => [name, process.env[name]]);
+  return { HOME: '/root', ...Object.fromEntries(found.filter(([, value]) => value !== undefined)) };
+}

@@ -11,6 +11,8 @@ export interface ProgramResult {
 export interface RunOptions {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Nothing of this process's own environment is in the program's. */
+  readonly cleanEnvironment?: boolean;
   /** Bytes or text for standard input; none by default. */
   readonly input?: string | Uint8Array;
   /** Milliseconds; none by default. */
@@ -50,8 +52,10 @@ export async function runProgram(
   options: RunOptions = {},
 ): Promise<ProgramResult> {
   const { accept = [], onStderrLine, input, signal, cwd, env, timeout } = options;
+  const extendEnv = options.cleanEnvironment !== true;
   try {
     const child = execa(program, [...args], {
+      extendEnv,
       ...(cwd === undefined ? {} : { cwd }),
       ...(env === undefined ? {} : { env: { ...env } }),
       ...(timeout === undefined ? {} : { timeout }),

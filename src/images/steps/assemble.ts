@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Blob, ImageManifest } from '../../boot/image-manifest.ts';
 import type { ImageFacts } from '../../roles/image-facts.ts';
+import { packedLayer, packedRoot } from '../root-trees.ts';
 import type { Executor } from './executor.ts';
 
 /** Takes the parts into the image store and leaves the manifest's digest, as `image`. */
@@ -22,7 +23,11 @@ export const assemble: Executor<'assemble'> = async (step, context) => {
     ...found,
     kernel: await store.addBlob(join(context.input('kernel'), 'kernel')),
     initramfs: await store.addBlob(join(context.input('initramfs'), 'initramfs')),
-    root: [await store.addBlob(join(context.input('squash'), 'root.squashfs'))],
+    root: await Promise.all(
+      step.layers.map((id) =>
+        store.addBlob(join(context.input(id), id === 'squash' ? packedRoot : packedLayer)),
+      ),
+    ),
     loaders,
   };
   const { digest } = await store.addImage(manifest);

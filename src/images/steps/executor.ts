@@ -17,6 +17,8 @@ export interface StepContext {
   /** The same to be changed: it is this step's from now on, and the steps after it go on with it. */
   takeRoot(from: StepId): Promise<string>;
   readonly store: ImageStore;
+  /** Files of secrets that hooks may ask for, by name. */
+  readonly secrets: Readonly<Record<string, string>>;
   /** Holds every package that the step names. */
   readonly packages: PackageCache;
   /** Tells the operator what goes on; `done` between 0 and 1 where it is known. */

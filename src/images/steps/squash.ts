@@ -9,5 +9,5 @@ export const squash: Executor<'squash'> = async (step, context) => {
   const root = await context.takeRoot(step.from);
   await trimRoot(root, step);
   context.progress('packing', 0.4);
-  await packSquashfs(root, join(context.output, packedRoot), step.epoch);
+  await packSquashfs(root, join(context.output, packedRoot), step.epoch, step.compression);
 };

@@ -70,6 +70,17 @@ export async function buildTinyFor(place: BuildPlace, milliseconds: number): Pro
   return ended;
 }
 
+/** `rolecall build` of another image of the same site. */
+export async function buildImageOf(
+  place: BuildPlace,
+  name: string,
+  options: readonly string[] = [],
+): Promise<EndedBuild> {
+  const args = [main, '--site', place.site, '--state', place.state, 'build', name, ...options];
+  const stdio: ['ignore', 'pipe', 'pipe'] = ['ignore', 'pipe', 'pipe'];
+  return watch(spawn(process.execPath, args, { stdio }), () => false);
+}
+
 /** A build that runs until it ends or its process is killed. */
 export function startTiny({ site, state }: BuildPlace, options: readonly string[]): ChildProcess {
   return spawn(process.execPath, [...command({ site, state }), ...options], {

@@ -6,7 +6,8 @@ import {
   parseOneLineSources,
   renderAptSource,
 } from '../../../src/images/apt-sources.ts';
-import { isDebianRelease } from '../../../src/images/suite-sources.ts';
+import { debian } from '../../../src/images/distributions/debian.ts';
+import { isReleaseOf } from '../../../src/images/suite-sources.ts';
 
 const plain = { components: ['main'], signedBy: undefined, trusted: false };
 
@@ -109,7 +110,7 @@ describe('the suite to build, from the host’s repositories', () => {
     ['each once', [at('a', 'bookworm'), at('a', 'trixie')], ['a trixie']],
   ];
   it.each(cases)('%s', (_name, sources, expected) => {
-    const mapped = mapToSuite(sources, 'trixie');
+    const mapped = mapToSuite(sources, 'trixie', debian);
     expect(mapped.map((source) => `${source.uri} ${source.suite}`)).toEqual(expected);
     for (const source of mapped) expect(source.components).toEqual(['main']);
   });
@@ -126,8 +127,8 @@ describe('the suite to build, from the host’s repositories', () => {
 
   it('must be Debian’s own by its index', () => {
     const index = 'Origin: Debian\nSuite: stable\nCodename: trixie\n';
-    expect(isDebianRelease(index, 'trixie')).toBe(true);
-    expect(isDebianRelease(index, 'trixie-updates')).toBe(false);
-    expect(isDebianRelease(index.replace('Debian', 'Node Source'), 'trixie')).toBe(false);
+    expect(isReleaseOf(index, 'trixie', debian)).toBe(true);
+    expect(isReleaseOf(index, 'trixie-updates', debian)).toBe(false);
+    expect(isReleaseOf(index.replace('Debian', 'Node Source'), 'trixie', debian)).toBe(false);
   });
 });

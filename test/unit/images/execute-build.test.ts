@@ -37,7 +37,7 @@ function executors(changed: Partial<Executors> = {}): Executors {
   const refuse = () => Promise.reject(new Error('not in this plan'));
   return {
     ...{ bootstrap: refuse, packages: refuse, squash: refuse, initramfs: refuse },
-    ...{ loaders: refuse, assemble: refuse },
+    ...{ loaders: refuse, assemble: refuse, customize: refuse, layer: refuse },
     kernel: (_step, { output }) => writeFile(join(output, 'kernel'), 'k'),
     facts: async (_step, { output, input }) =>
       writeFile(join(output, 'facts'), `${await readFile(join(input('kernel'), 'kernel'))}f`),
@@ -57,6 +57,7 @@ async function run(changed: Partial<Executors> = {}): Promise<string[]> {
     cache,
     work: join(state, 'work'),
     packages: openPackageCache(join(state, 'packages')),
+    secrets: {},
     store: openImageStore(state),
     now: () => 0,
     onEvent,
@@ -142,7 +143,8 @@ describe('a build', () => {
   it('keeps no output that the plan does not name', async () => {
     await run();
     await mkdir(join(state, 'cache', 'trim-of-yesterday'));
-    await sweepCache(join(state, 'cache'), steps);
+    const named = steps.map(({ kind, key }) => `${kind}-${key}`);
+    await sweepCache(join(state, 'cache'), new Set(named));
     expect((await cached()).sort()).toEqual(['facts-d4', 'kernel-6']);
   });
 });

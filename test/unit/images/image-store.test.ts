@@ -2,7 +2,7 @@ import { appendFile, mkdir, mkdtemp, readdir, rm, truncate, writeFile } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { ImageManifest } from '../../../src/boot/image-manifest.ts';
+import { type ImageManifest, readManifest } from '../../../src/boot/image-manifest.ts';
 import { type Digest, digestOf } from '../../../src/digest.ts';
 import { type ImageStore, openImageStore } from '../../../src/images/image-store.ts';
 
@@ -74,6 +74,26 @@ describe('images', () => {
     expect(await store.list()).toEqual([]);
     expect(await store.resolve('universal', 'amd64')).toBeUndefined();
     expect(await store.read(digestOf('x'))).toBeUndefined();
+  });
+
+  it('of the time before layers keep their digest and their text, and can be booted', async () => {
+    const { root, ...rest } = await manifest('1');
+    const text = JSON.stringify({ ...rest, format: 1, root: root[0] });
+    const { digest } = await store.addImage(readManifest(text), text);
+    expect(digest).toBe(digestOf(text));
+    expect(await store.text(digest)).toBe(text);
+    expect((await store.read(digest))?.manifest).toEqual({ ...rest, format: 2, root });
+    expect(await store.verify(digest)).toEqual([]);
+  });
+
+  it('have every layer of their root', async () => {
+    const one = await manifest('1');
+    const root = [...one.root, await blob('layer')];
+    const { digest } = await store.addImage({ ...one, root });
+    expect(await store.sweep()).toBe(0);
+    await rm(store.blobPath(digestOf('layer')));
+    expect(await store.verify(digest)).toMatchObject([{ part: 'root layer 2' }]);
+    await expect(store.addImage({ ...one, root })).rejects.toMatchObject({ code: 'blob-missing' });
   });
 
   it('are refused while a part of them is missing', async () => {

@@ -1,4 +1,4 @@
-import { chmod, cp, mkdir, mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { zstdDecompressSync } from 'node:zlib';
@@ -87,6 +87,25 @@ test('firmware that a driver names comes along where the root has it', async () 
     'lib/firmware/tigon',
     'lib/firmware/tigon/tg3.bin.xz',
   ]);
+});
+
+test('microcode stands before all else, as it is', async () => {
+  const plain = await buildInitramfs({ rootDir, kernelVersion, guestDir });
+  await put('usr/lib/firmware/intel-ucode/06-55-04', 'second ');
+  await put('usr/lib/firmware/intel-ucode/06-4f-01', 'first ');
+  await put('usr/lib/firmware/intel-ucode/06-4f-01.initramfs', 'no ');
+  await put('usr/lib/firmware/amd-ucode/microcode_amd_fam19h.bin', 'third ');
+  await put('usr/lib/firmware/amd-ucode/microcode_amd_fam19h.bin.asc', 'no ');
+  const early = await buildInitramfs({ rootDir, kernelVersion, guestDir });
+  const archive = early.subarray(0, early.length - plain.length);
+  expect(early.subarray(archive.length)).toEqual(plain);
+  const unpacked = join(folder, 'early');
+  await mkdir(unpacked);
+  await runProgram('cpio', ['--extract', '--quiet'], { cwd: unpacked, input: archive });
+  const read = (name: string) => readFile(join(unpacked, 'kernel/x86/microcode', name), 'utf8');
+  expect(await read('GenuineIntel.bin')).toBe('first second ');
+  expect(await read('AuthenticAMD.bin')).toBe('third ');
+  expect(archive.length % 4, 'what follows begins where the kernel looks').toBe(0);
 });
 
 test('a root without busybox-static is refused with the name of the package', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { digestOf } from '../../../src/digest.ts';
+import { debian } from '../../../src/images/distributions/debian.ts';
 import type { ImageDefinition } from '../../../src/images/image-definition.ts';
 import type { LockedPackage, PackageLock } from '../../../src/images/package-lock.ts';
 import {
@@ -12,7 +13,9 @@ import {
 } from '../../../src/images/plan-build.ts';
 
 const definition: ImageDefinition = {
-  name: 'universal',
+  ...{ name: 'universal', distribution: debian, sources: [], users: [], files: [], hooks: [] },
+  ...{ hardware: { drivers: undefined, firmware: [] }, locale: undefined },
+  compression: { type: 'zstd', level: 3 },
   suite: 'trixie',
   variant: 'minbase',
   kernel: { amd64: 'linux-image-amd64' },
@@ -53,7 +56,7 @@ const lock: PackageLock = {
 };
 
 const facts: BuildFacts = {
-  lock,
+  ...{ lock, groups: [], brought: [digestOf('nothing')] },
   tools: { mmdebstrap: 'mmdebstrap 1', mksquashfs: 'mksquashfs 4' },
   guestDir: '/here/guest',
   guest: digestOf('guest'),
@@ -95,6 +98,48 @@ describe('a plan', () => {
     expect(new Set(texts).size).toBe(ids.length);
     expect(texts[0]).toBe('install 3 packages of trixie amd64');
     expect(texts[1]).toBe('add nginx-light (1 packages)');
+  });
+});
+
+describe('a plan of an image that extends another', () => {
+  const { hooks, ...rest } = definition;
+  const hook = { run: '/site/images/hook', network: false, secrets: [] };
+  const child: ImageDefinition = {
+    ...{ ...rest, hooks: [hook], name: 'edge', parent: definition, rolePackages: false },
+    ...{ packages: ['jq'], prune: { paths: ['usr/share/man'], modules: [] } },
+  };
+  const groups = [...lock.groups, { asked: ['jq'], packages: [locked('jq')] }];
+  const world: BuildFacts = {
+    ...{ ...facts, lock: { ...lock, groups }, groups: [2] },
+    brought: [digestOf('nothing'), digestOf('hook')],
+    program: Object.fromEntries(
+      [...kinds, 'customize', 'layer'].map((kind) => [kind, digestOf(kind)]),
+    ) as BuildFacts['program'],
+  };
+  const steps = planBuild(child, world);
+
+  it('has the steps of the other one, and packs what differs as a layer', () => {
+    expect(steps.map(({ id }) => id)).toEqual([
+      ...['bootstrap', 'packages-2', 'kernel', 'squash', 'packages-3', 'customize-2', 'layer-2'],
+      ...['facts', 'initramfs', 'loaders', 'assemble'],
+    ]);
+    const alone = new Map(planBuild(definition, facts).map(({ id, key }) => [id, key]));
+    for (const { id, key } of steps.slice(0, 4)) expect(alone.get(id)).toBe(key);
+    expect(steps[4]).toMatchObject({ from: 'packages-2' });
+    expect(steps[6]).toMatchObject({
+      ...{ from: 'customize-2', below: 'squash', paths: ['usr/share/doc', 'usr/share/man'] },
+    });
+    expect(steps.at(-1)).toMatchObject({ layers: ['squash', 'layer-2'], name: 'edge' });
+  });
+
+  it('does again what a changed file decides, and not for another place of it', () => {
+    const keys = new Set(steps.map(({ key }) => key));
+    const redone = (image: ImageDefinition, brought = world.brought) =>
+      planBuild(image, { ...world, brought }).flatMap(({ id, key }) => (keys.has(key) ? [] : id));
+    expect(redone({ ...child, hooks: [{ ...hook, run: '/elsewhere/hook' }] })).toEqual([]);
+    expect(redone(child, [digestOf('nothing'), digestOf('other')])).toEqual([
+      ...['customize-2', 'layer-2', 'facts', 'initramfs', 'assemble'],
+    ]);
   });
 });
 
