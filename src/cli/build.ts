@@ -9,6 +9,11 @@ import { siteLockFile } from '../images/lock-file.ts';
 import { describeStep } from '../images/plan-build.ts';
 import { renderProblems } from '../render-problems.ts';
 import { loadRoles } from '../roles/load-roles.ts';
+import {
+  missingForNamespace,
+  readNamespaceFacts,
+  runAsNamespaceRoot,
+} from '../system/user-namespace.ts';
 import { createBuildProgress } from './build-progress.ts';
 import { type RegisterCommand, say } from './command.ts';
 import { confirm } from './confirm.ts';
@@ -79,6 +84,10 @@ export const register: RegisterCommand = (program, globals) => {
         say(json ? JSON.stringify(steps.map(planRow), null, 2) : renderPlan(steps));
         return;
       }
+      if (process.getuid?.() !== 0) {
+        process.exitCode = await buildAsUser(state);
+        return;
+      }
       const start = Date.now();
       if (options.locked && options.update) {
         throw new AppError('usage', '--locked and --update exclude each other', 'give one of them');
@@ -119,6 +128,20 @@ export const register: RegisterCommand = (program, globals) => {
       else if (built) say(`not published: rolecall image publish ${image.digest.slice(0, 12)}`);
     });
 };
+
+/** The same command as root of a user namespace; says all that is missing for that. */
+async function buildAsUser(state: string): Promise<number> {
+  const missing = missingForNamespace(await readNamespaceFacts());
+  if (missing.length > 0) {
+    throw new AppError(
+      'not-root',
+      `an ordinary user can build here when root has done this:\n  ${missing.join('\n  ')}`,
+      'or sudo rolecall build',
+    );
+  }
+  // In there the user is root, whose state folder is another one.
+  return runAsNamespaceRoot({ ROLECALL_STATE: state });
+}
 
 function readLimit(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;

@@ -330,7 +330,7 @@ function requireRoot(): void {
   if (process.getuid?.() === 0) return;
   throw new AppError(
     'not-root',
-    'an image is built by root: its files belong to many users',
-    'sudo rolecall build',
+    'an image is built by root, or by root of a user namespace: its files belong to many users',
+    'rolecall build does either',
   );
 }

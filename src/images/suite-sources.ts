@@ -48,9 +48,12 @@ export async function findSuiteSources(request: SuiteRequest): Promise<SuiteSour
     await rm(file, { force: true });
     const url = `${candidate.uri}/dists/${candidate.suite}/InRelease`;
     try {
-      await runProgram('/usr/lib/apt/apt-helper', ['download-file', url, file], {
-        timeout: 120_000,
-      });
+      await runProgram(
+        '/usr/lib/apt/apt-helper',
+        // The folder belongs to who builds.
+        ['--option', 'APT::Sandbox::User=root', 'download-file', url, file],
+        { timeout: 120_000 },
+      );
       const text = await readFile(file, 'utf8');
       if (!isReleaseOf(text, candidate.suite, distribution)) continue;
       const components = componentsOf(text).filter((one) =>

@@ -19,6 +19,10 @@ export async function trimRoot(root: string, prune: Prune): Promise<void> {
     const place = await placeInRoot(root, path);
     if (place) await rm(place, { recursive: true, force: true });
   }
+  // The kernel's devtmpfs is mounted there; which devices a build could make depends on who builds.
+  for (const name of await namesIn(join(root, 'dev'))) {
+    await rm(join(root, 'dev', name), { recursive: true, force: true });
+  }
   for (const folder of emptied) {
     const place = await placeInRoot(root, folder);
     if (place) await empty(place);
