@@ -9,7 +9,7 @@ import { sortProblems } from '../site/parse-site.ts';
 import { fetchAdmin, fetchAdminBytes } from './admin-client.ts';
 import { type GlobalOptions, type RegisterCommand, say } from './command.ts';
 import { fetchLastBoot } from './last-boot.ts';
-import { macsOf } from './which-machine.ts';
+import { namedMachine } from './which-machine.ts';
 
 interface CaptureOptions {
   readonly output?: string;
@@ -31,7 +31,7 @@ export const register: RegisterCommand = (program, globals) => {
     .option('--server <url>', 'ask this server; else the one of the state folder')
     .addHelpText('after', contents)
     .action(async (who: string, options: CaptureOptions) => {
-      const macs = await macsNamed(who, globals());
+      const macs = await macsNamed(who, globals(), options.server);
       const seconds = readSeconds(options.seconds);
       const { mac, since } = await chooseBoot(macs, seconds, options, globals());
       const query = since === undefined ? '' : `?since=${since}`;
@@ -59,12 +59,22 @@ IP and TCP headers are made up around them: addresses, ports, lengths and times 
 /** A capture file without a packet has its header alone. */
 const emptyCapture = 24;
 
-async function macsNamed(who: string, globals: GlobalOptions): Promise<readonly MacAddress[]> {
+async function macsNamed(
+  who: string,
+  globals: GlobalOptions,
+  server: string | undefined,
+): Promise<readonly MacAddress[]> {
   const mac = parseMac(who);
   if (mac) return [mac];
   const loaded = await loadFleet(globals.site);
   if (!loaded.ok) throw new AppError('invalid-site', renderProblems(sortProblems(loaded.problems)));
-  return macsOf(loaded.value.site, who);
+  const { node, macs } = await namedMachine(loaded.value.site, who, globals, server);
+  if (macs.length > 0) return macs;
+  throw new AppError(
+    'nothing-seen',
+    `${node?.file ?? who} names no MAC, and no machine has asked as ${who} yet`,
+    'name it by the MAC that it boots by: rolecall capture <mac>',
+  );
 }
 
 function readSeconds(text: string | undefined): number | undefined {

@@ -1,4 +1,5 @@
 import { loaderPath } from '../boot/boot-paths.ts';
+import type { MachineIdentity } from '../boot/identify-machine.ts';
 import { nodeArchitecture } from '../boot/node-architecture.ts';
 import { planBoot } from '../boot/plan-boot.ts';
 import { AppError } from '../errors.ts';
@@ -15,12 +16,11 @@ import { renderProblems } from '../render-problems.ts';
 import { loadFleet } from '../roles/load-fleet.ts';
 import { prepareBootSet } from '../server/prepare-boot-set.ts';
 import { sortProblems } from '../site/parse-site.ts';
-import type { Site } from '../site/site.ts';
 import type { NodeDetail } from '../state/node-status.ts';
 import { fetchAdmin } from './admin-client.ts';
 import { type GlobalOptions, type RegisterCommand, say } from './command.ts';
 import { fetchLastBoot, type LastBootFound, renderLastBoot } from './last-boot.ts';
-import { macsOf } from './which-machine.ts';
+import { type NamedMachine, namedMachine } from './which-machine.ts';
 
 /** What one machine would boot if it were switched on now, and why; a row of `explain --json`. */
 interface Explanation {
@@ -74,11 +74,11 @@ async function explain(
   const loaded = await loadFleet(globals.site);
   if (!loaded.ok) throw new AppError('invalid-site', renderProblems(sortProblems(loaded.problems)));
   const { site } = loaded.value;
-  const macs = macsOf(site, who);
-  const [mac] = macs;
-  const plan = planBoot(site, identityOf(site, who, mac));
+  const machine = await namedMachine(site, who, globals, server);
+  const { macs } = machine;
+  const plan = planBoot(site, identityOf(machine));
   const empty = {
-    mac,
+    mac: macs[0] ?? '',
     address: '',
     loaders: [],
     image: '',
@@ -127,12 +127,14 @@ async function explain(
 const words = { mac: 'MAC', uuid: 'UUID', serial: 'serial number', port: 'switch port' } as const;
 
 /** A node known by more than its MAC is asked for by all that its role file says. */
-function identityOf(site: Site, who: string, mac: MacAddress) {
-  const id = site.nodes.get(who)?.id;
+function identityOf({ node, macs }: NamedMachine): MachineIdentity {
+  const { uuid, serial, port } = node?.id ?? {};
   return {
-    mac,
-    ...(id?.uuid ? { uuid: id.uuid } : {}),
-    ...(id?.serial ? { serial: id.serial } : {}),
+    // No card has this one: any card may be the node's.
+    mac: macs[0] ?? ('00:00:00:00:00:00' as MacAddress),
+    ...(uuid ? { uuid } : {}),
+    ...(serial ? { serial } : {}),
+    ...(port ? { port: { circuit: port } } : {}),
   };
 }
 
@@ -182,7 +184,10 @@ function renderExplanation(e: Explanation): string {
     ],
     ['now', e.now ? `${e.now.stage}${e.now.since ? ` since ${e.now.since}` : ''}${nowSet(e)}` : ''],
   ];
-  const head = e.name ? `${e.name} (${e.mac}): ${e.known}` : `${e.mac}: ${e.known}`;
+  const head = [e.name, e.name && e.mac ? `(${e.mac})` : e.mac]
+    .filter(Boolean)
+    .join(' ')
+    .concat(`: ${e.known}`);
   const body = rows.filter(([, text]) => text !== '').map(([k, v]) => `  ${k.padEnd(10)} ${v}`);
   const refusal = e.reason ? `  boots nothing:\n    ${e.reason.replaceAll('\n', '\n    ')}` : '';
   return [head, ...(e.name ? body : []), refusal, renderLastBoot(e.lastBoot)]

@@ -31,7 +31,13 @@ export function registerNodeEdit(node: Command, globals: () => GlobalOptions): v
   node
     .command('add [name]')
     .description('write the role file of a machine; name and address are proposed if not given')
-    .requiredOption('--mac <mac>', "the machine's MAC address")
+    .option('--mac <mac>', "the machine's MAC address")
+    .option('--uuid <uuid>', 'or its system UUID; another card in it is no edit then')
+    .option('--serial <serial>', 'or its serial number')
+    .option(
+      '--port <port>',
+      'or its switch port, as node show spells it; another machine there is no edit then',
+    )
     .requiredOption('--role <role...>', 'what the machine is to be')
     .option('--address <address>', 'its address; else the next free one outside the pool')
     .option('--network <network>', 'the network it boots from; needed where there are several')
@@ -43,7 +49,10 @@ export function registerNodeEdit(node: Command, globals: () => GlobalOptions): v
 }
 
 interface AddOptions {
-  readonly mac: string;
+  readonly mac?: string;
+  readonly uuid?: string;
+  readonly serial?: string;
+  readonly port?: string;
   readonly role: readonly string[];
   readonly address?: string;
   readonly network?: string;
@@ -95,7 +104,15 @@ async function addNode(
 ) {
   checkRoleNames(options.role);
   const { site: before } = await validFleet(dir);
-  const mac = readMacOption(options.mac);
+  const { uuid, serial, port } = options;
+  const mac = options.mac === undefined ? undefined : readMacOption(options.mac);
+  if ([mac, uuid, serial, port].every((mark) => mark === undefined)) {
+    throw new AppError(
+      'usage',
+      'nothing says which machine this is',
+      '--mac, --uuid, --serial or --port; rolecall node show says what a spare has',
+    );
+  }
   const name = given ?? proposeName(before, options.role[0] ?? 'node');
   if (before.nodes.has(name)) {
     throw new AppError(
@@ -107,7 +124,12 @@ async function addNode(
   const address = readAddressOption(options.address) ?? freeAddress(before, options.network);
   const file = `nodes/${name}.yaml`;
   const text = renderNewRoleFile({
-    macs: [mac],
+    id: {
+      ...(mac === undefined ? {} : { mac }),
+      ...(uuid === undefined ? {} : { uuid }),
+      ...(serial === undefined ? {} : { serial }),
+      ...(port === undefined ? {} : { port }),
+    },
     address,
     roles: options.role,
     tags: options.tag ?? [],
@@ -120,7 +142,7 @@ async function addNode(
   await writeDurably(join(dir, file), text);
   say(`${name} is ${options.role.join(', ')} at ${address} from its next boot`);
   await sayWhatIsMissing(after, state, name);
-  say('a spare that waits with this MAC reboots by itself; else switch the machine on');
+  say('a spare that waits and is this machine reboots by itself; else switch the machine on');
 }
 
 /** Says what keeps the node from a boot set of the published image; false where nothing does. */

@@ -68,7 +68,10 @@ export function renderNode(node: NodeDetail, now: number): string {
     ['since', node.since ? age(node.since) : 'never seen'],
     ['last seen', node.lastSeen ? age(node.lastSeen) : 'never'],
     ['address', node.address || '-'],
-    ['mac', node.mac.join(', ')],
+    ...(node.knownBy === undefined
+      ? []
+      : [['known by', node.knownBy.join(', ')] as [string, string]]),
+    ['mac', node.mac.join(', ') || '-'],
     ...(node.port === undefined ? [] : [['switch port', node.port] as [string, string]]),
     ['boot set', node.bootSet || '-'],
     ...(node.due

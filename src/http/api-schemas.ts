@@ -68,6 +68,10 @@ export const nodeDetailSchema = nodeStatusSchema.extend({
     .string()
     .optional()
     .describe('the switch port that it asks from, as a role file spells it'),
+  knownBy: z
+    .array(z.string())
+    .optional()
+    .describe('what its role file knows it by; absent for a spare'),
 });
 
 const eventSchema = z

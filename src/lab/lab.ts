@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '../errors.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
 import { parseIpv4 } from '../net/ipv4.ts';
+import type { MacAddress } from '../net/mac.ts';
 import type { NodeStatus } from '../state/event.ts';
 import { runProgram } from '../system/run-program.ts';
 import { connectAdmin, fetchStatus, type LabBootServer, startBootServer } from './boot-server.ts';
@@ -51,6 +52,8 @@ export interface Lab {
   start(name: string): Promise<void>;
   /** Presses the reset button. */
   reboot(name: string): Promise<void>;
+  /** Puts another card in the place of a guest's first one; the guest has it when it is next switched on. */
+  replaceCard(name: string, mac: MacAddress): void;
   /** Pulls the plug. */
   kill(name: string): Promise<void>;
   /** Stops the processors of a guest; its disks, memory and connections stay as they are. */
@@ -93,6 +96,7 @@ export async function startLab(
   const listening: Forward[] = [];
   const cut = new Set<LabTap>();
   const hosts: Promise<ClientHost>[] = [];
+  const replaced = new Map<string, MacAddress>();
   let server: LabBootServer | undefined;
   let stopping: Promise<void> | undefined;
 
@@ -116,13 +120,18 @@ export async function startLab(
     if (running.has(name)) return;
     const spec = plan.guests.find((guest) => guest.name === name);
     if (!spec) throw unknownGuest(name, plan.guests);
-    const vm = await startVm(spec, {
-      network,
-      taps: plan.network.taps.filter((tap) => tap.guest === name).map((tap) => tap.name),
-      accelerator: plan.accelerator,
-      roms: plan.roms,
-      folder: folder.guest(name),
-    });
+    const mac = replaced.get(name);
+    const nics = spec.nics.map((nic, i) => (i === 0 && mac ? { ...nic, mac } : nic));
+    const vm = await startVm(
+      { ...spec, nics },
+      {
+        network,
+        taps: plan.network.taps.filter((tap) => tap.guest === name).map((tap) => tap.name),
+        accelerator: plan.accelerator,
+        roms: plan.roms,
+        folder: folder.guest(name),
+      },
+    );
     running.set(name, vm);
     void vm.ended.then(() => running.get(name) === vm && running.delete(name));
     for (const tap of cut) if (tap.guest === name) await setCarrier(vm, tap, 'down');
@@ -191,6 +200,11 @@ export async function startLab(
       start,
       reboot: async (name) => {
         await powered(name).qmp('system_reset');
+      },
+      replaceCard: (name, mac) => {
+        if (!plan.guests.some((guest) => guest.name === name))
+          throw unknownGuest(name, plan.guests);
+        replaced.set(name, mac);
       },
       kill: async (name) => {
         await powered(name).kill();

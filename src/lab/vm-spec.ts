@@ -164,23 +164,29 @@ function needsUefi(hardware: GuestHardware | undefined): boolean {
   return hardware?.secureBoot === true || hardware?.processor === 'arm64';
 }
 
-/** The cards that the role file names, boot network first; a node known by UUID alone gets a made-up one. */
+/** The cards that the role file names, boot network first; those of links that name none are made up. */
 function nicsOf(site: Site, node: SiteNode, bootNetwork: string): readonly VmNic[] {
   const linked = node.links.flatMap((link) =>
-    link.macs.map((mac) => ({ mac, network: link.network })),
+    (link.macs.length > 0 ? link.macs : [madeUpMac(node.name, link.network)]).map((mac) => ({
+      mac,
+      network: link.network,
+    })),
   );
   const rest = node.id.macs
     .filter((mac) => !linked.some((nic) => nic.mac === mac))
     .map((mac) => ({ mac, network: bootNetwork }));
   const all = [...linked, ...rest];
-  if (all.length === 0) {
-    const digits = createHash('sha256').update(node.name).digest('hex').slice(0, 6);
-    return [{ mac: macFromText(`525400${digits}`), network: bootNetwork }];
-  }
+  if (all.length === 0) return [{ mac: madeUpMac(node.name, bootNetwork), network: bootNetwork }];
   const boots = (nic: VmNic) => site.networks.get(nic.network)?.server !== undefined;
   return boots(all[0] ?? { mac: macFromText('525400000000'), network: '' })
     ? all
     : [...all.filter(boots), ...all.filter((nic) => !boots(nic))];
+}
+
+/** The same for a node and a network on every run. */
+function madeUpMac(node: string, network: string): MacAddress {
+  const digits = createHash('sha256').update(`${node} ${network}`).digest('hex').slice(0, 6);
+  return macFromText(`525400${digits}`);
 }
 
 /** MiB of a disk; enough for file systems and replication, and a resynchronisation takes seconds. */

@@ -2,7 +2,7 @@ import type { Socket } from 'node:dgram';
 import type { Machine } from '../boot/identify-machine.ts';
 import { AppError } from '../errors.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
-import type { Site } from '../site/site.ts';
+import { bootLink, type Site } from '../site/site.ts';
 import { adoptDhcpSocket, bindDhcpSocket, closeSocket, type DhcpSegment } from './dhcp-sockets.ts';
 import type { DhcpClient } from './identify-client.ts';
 import { bootServerPort, type DhcpPorts } from './reply-destination.ts';
@@ -88,7 +88,8 @@ export function chooseSegment(
   const chosen = segments.find((segment) => segment.serverAddress === client.serverId);
   if (chosen) return chosen;
   const links = machine.kind === 'node' ? machine.node.links : [];
-  const link = links.find(({ macs }) => macs.includes(client.mac)) ?? links[0];
+  const boot = machine.kind === 'node' ? bootLink(site, machine.node) : undefined;
+  const link = links.find(({ macs }) => macs.includes(client.mac)) ?? boot;
   const server = link && site.networks.get(link.network)?.server;
   return segments.find((segment) => segment.serverAddress === server) ?? first;
 }

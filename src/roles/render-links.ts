@@ -1,6 +1,6 @@
 import { formatCidr } from '../net/ipv4.ts';
 import { bootLink, type Link, type Network, type Site, type SiteNode } from '../site/site.ts';
-import { type OverlayFile, rootFile } from './overlay-file.ts';
+import { type OverlayFile, rootFile, rootLink } from './overlay-file.ts';
 
 const dir = '/etc/systemd/network';
 
@@ -16,8 +16,8 @@ export function bondName(node: Pick<SiteNode, 'links'>, link: Link): string {
 }
 
 /**
- * The systemd-networkd files of a node's links, matched by MAC so that no interface name matters
- * (systemd.network(5), systemd.netdev(5)). A node without links asks DHCP on every Ethernet card.
+ * The systemd-networkd files of a node's links, matched by MAC, by slot, or by being the card that the node booted
+ * by, so that no interface name matters (systemd.network(5), systemd.netdev(5)). A node without links asks DHCP on every Ethernet card.
  */
 export function renderLinks(site: Site, node: SiteNode): readonly OverlayFile[] {
   if (node.links.length === 0) return [rootFile(`${dir}/10-dhcp.network`, dhcpNetwork)];
@@ -26,7 +26,10 @@ export function renderLinks(site: Site, node: SiteNode): readonly OverlayFile[] 
     const network = site.networks.get(link.network);
     if (!network) throw new Error(`no network ${link.network} in the site`);
     return link.bond === undefined
-      ? [rootFile(linkFile(link.network), plainNetwork(link, network, boot))]
+      ? [
+          rootFile(linkFile(link.network), plainNetwork(link, network, boot)),
+          ...(isBootCard(link) ? [bootCardFile(link)] : []),
+        ]
       : bondFiles(link, link.bond, network, boot, bondName(node, link));
   });
 }
@@ -48,13 +51,27 @@ UseHostname=no
 SendHostname=no
 `;
 
-function plainNetwork(link: Link, network: Network, boot: Link | undefined): string {
-  return `[Match]
-Type=ether
-Kind=!*
-MACAddress=${link.macs.join(' ')}
+/** Whether a link is on the card that the node boots by, whichever that is. */
+export function isBootCard(link: Link): boolean {
+  return link.macs.length === 0 && link.path === undefined;
+}
 
-${addressing(link, network, boot)}`;
+/** Names the card; the initramfs writes it, so that one boot set fits whatever machine is this node. */
+function bootCardFile(link: Link): OverlayFile {
+  return rootLink(`${linkFile(link.network)}.d/boot-card.conf`, '/run/rolecall/boot-card.conf');
+}
+
+function plainNetwork(link: Link, network: Network, boot: Link | undefined): string {
+  return lines(
+    '[Match]',
+    'Type=ether',
+    'Kind=!*',
+    link.macs.length > 0 && `MACAddress=${link.macs.join(' ')}`,
+    link.path !== undefined && `Path=${link.path}`,
+    isBootCard(link) && '# MACAddress= of the card that it booted by is in boot-card.conf.',
+    '',
+    addressing(link, network, boot).trimEnd(),
+  );
 }
 
 function addressing(link: Link, network: Network, boot: Link | undefined): string {

@@ -65,7 +65,10 @@ export interface TemplateNode {
 export interface TemplateLink {
   readonly network: string;
   readonly address: string;
+  /** Empty where `path` names the card, or where it is the one that the node boots by. */
   readonly macs: readonly string[];
+  /** Its slot, as udev's ID_PATH has it; empty where a MAC names the card. */
+  readonly path: string;
   /** `10.77.0.0/24`. */
   readonly subnet: string;
   readonly prefix: number;
@@ -182,6 +185,7 @@ function describeLink(site: Site, node: SiteNode, link: Link): TemplateLink {
     network: link.network,
     address: link.address,
     macs: link.macs,
+    path: link.path ?? '',
     subnet: formatCidr(network.subnet),
     prefix: network.subnet.prefix,
     netmask: netmask(network.subnet),

@@ -132,7 +132,8 @@ export function createBootService(parts: BootServiceParts): BootService {
     grubStart: (server) => renderGrubStart(server),
     autoexec(from, server) {
       const mac = parts.machineAt(from);
-      const plan = mac && planBoot(generation().fleet.site, { mac }, from as Ipv4);
+      const identity = mac && recallIdentity({ mac }, state.known.of(mac));
+      const plan = identity && planBoot(generation().fleet.site, identity, from as Ipv4);
       const address = plan?.kind === 'boot' ? plan.address : undefined;
       return mac && address?.address === from
         ? renderAutoexec({ mac, address, script: scriptUrl(server, mac) })

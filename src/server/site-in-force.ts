@@ -86,7 +86,8 @@ export function createSiteInForce(parts: SiteInForceParts): SiteInForce {
     log(`site: generation ${after.number}, ${count(after.sets.size, 'node')}`);
     for (const refusal of refusals(after)) log(`site: ${refusal}`);
     for (const { message, hint } of missingLoaders(after)) log(`site: ${message}: ${hint}`);
-    for (const change of roleChanges(before.fleet.site, site)) journal.add(change);
+    for (const change of roleChanges(before.fleet.site, site, journal.machines()))
+      journal.add(change);
     return undefined;
   }
 

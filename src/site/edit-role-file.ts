@@ -55,10 +55,32 @@ function rewrite(document: Document, roles: readonly string[]): string {
 
 /** What a new role file says. */
 export interface NewRoleFile {
-  readonly macs: readonly MacAddress[];
+  /** By what the machine is known: any of them, at least one. */
+  readonly id: {
+    readonly mac?: MacAddress;
+    readonly uuid?: string;
+    readonly serial?: string;
+    readonly port?: string;
+  };
   readonly address: Ipv4;
   readonly roles: readonly string[];
   readonly tags: readonly string[];
+}
+
+/** Digits alone would be a number, and a port may hold what YAML takes for its own. */
+const quoted = (text: string) => `'${text.replaceAll("'", "''")}'`;
+
+function renderIdentity({ mac, uuid, serial, port }: NewRoleFile['id']): string {
+  if (mac !== undefined && [uuid, serial, port].every((other) => other === undefined)) {
+    return `mac: ${mac}`;
+  }
+  const parts = [
+    mac && `mac: ${mac}`,
+    uuid && `uuid: ${quoted(uuid)}`,
+    serial && `serial: ${quoted(serial)}`,
+    port && `port: ${quoted(port)}`,
+  ];
+  return `id: {${parts.filter((part) => part !== undefined).join(', ')}}`;
 }
 
 /** The text of a new role file in the short form; one NIC. */
@@ -66,7 +88,7 @@ export function renderNewRoleFile(file: NewRoleFile): string {
   return [
     '# Change role:, reboot the machine, and it comes back as something else.',
     '',
-    `mac: ${file.macs.length === 1 ? file.macs[0] : `[${file.macs.join(', ')}]`}`,
+    renderIdentity(file.id),
     `address: ${file.address}`,
     `role: ${renderRoles(file.roles)}`,
     ...(file.tags.length > 0 ? [`tags: [${file.tags.join(', ')}]`] : []),

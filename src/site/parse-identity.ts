@@ -19,6 +19,8 @@ export interface Identity {
   readonly nics: readonly Nic[];
   /** Whether a MAC is written at all, readable or not. */
   readonly nicsWritten: boolean;
+  /** Whether something else than a MAC tells the machine from others, readable or not. */
+  readonly othersWritten: boolean;
   readonly uuid: string | undefined;
   readonly serial: string | undefined;
   readonly port: string | undefined;
@@ -45,7 +47,8 @@ export function readIdentity(found: Fields<'id' | 'mac'>): Identity {
   }
   if (port !== undefined && id?.port) marks.push({ mark: `switch port ${port}`, place: id.port });
   const nicsWritten = (found.mac ?? id?.mac) !== undefined;
-  return { nics, nicsWritten, uuid, serial, port, marks };
+  const othersWritten = [id?.uuid, id?.serial, id?.port].some((place) => place !== undefined);
+  return { nics, nicsWritten, othersWritten, uuid, serial, port, marks };
 }
 
 /** One MAC or a list, none twice. */

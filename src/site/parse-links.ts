@@ -46,13 +46,20 @@ export function readLinks(
     at.problem('the node has no address', 'add address: 10.77.0.11, or links:');
     return nothing;
   }
-  const read = entries.map(([name, at]) => readLink(name, at, id, networks, entries.length));
+  const names = entries.map(([name]) => name);
+  const read = entries.map(([name, at]) => readLink(name, at, id, networks, names));
   for (const [index, { nics }] of read.entries()) {
     const before = read.slice(0, index).flatMap((r) => r.nics);
     for (const nic of nics) {
       if (!before.some((b) => b.mac === nic.mac)) continue;
       nic.place.problem(`${nic.mac} is on two links`, 'one card, one link');
     }
+  }
+  for (const [index, { whole }] of read.entries()) {
+    const path = whole?.link.path;
+    if (path === undefined) continue;
+    const isTaken = read.slice(0, index).some((other) => other.whole?.link.path === path);
+    if (isTaken) entries[index]?.[1].problem(`${path} is on two links`, 'one card, one link');
   }
   const gateways = entries.filter((_, index) => read[index]?.gateway === true);
   for (const [name, at] of gateways.slice(1)) {
@@ -71,7 +78,10 @@ export function readLinks(
   };
 }
 
-/** `address:` at top level: one NIC on the one network that contains the address. */
+/**
+ * `address:` at top level: one NIC on the one network that contains the address. A node that is known by something
+ * else than a MAC has it on the card that it boots by.
+ */
 function readShortLink(
   place: YamlPlace,
   id: Identity,
@@ -85,10 +95,9 @@ function readShortLink(
     );
     return nothing;
   }
-  if (id.nics.length === 0) {
-    if (!id.nicsWritten) {
-      place.problem('nothing says which NIC has the address', 'add mac: 52:54:00:00:00:11');
-    }
+  if (id.nicsWritten && id.nics.length === 0) return nothing;
+  if (!id.nicsWritten && !id.othersWritten) {
+    place.problem('nothing says which NIC has the address', 'add mac: 52:54:00:00:00:11');
     return nothing;
   }
   if (!address || !networks) return nothing;
@@ -123,14 +132,15 @@ function readLink(
   place: YamlPlace,
   id: Identity,
   networks: ParsedNetworks | undefined,
-  linkCount: number,
+  names: readonly string[],
 ): ReadLink {
-  const found = place.fields(['nic', 'bond', 'address', 'gateway']);
+  const found = place.fields(['nic', 'path', 'bond', 'address', 'gateway']);
   if (!found) return { nics: [], nicWritten: false, gateway: false, whole: undefined };
   const bond = found.bond?.oneOf(['active-backup', '802.3ad']);
   const nics = readNics(found.nic);
   const gateway = found.gateway?.flag() ?? false;
-  checkNics(place, found, nics, id, linkCount);
+  checkNics(place, found, nics, id, names, networks);
+  const path = found.path && readPath(found.path);
   const network = networks?.networks.get(name);
   if (networks && !networks.names.includes(name)) {
     place.problem(
@@ -145,13 +155,20 @@ function readLink(
       `add gateway: to networks.${name} in site.yaml`,
     );
   }
-  const macs = (found.nic ? nics : id.nics).map((nic) => nic.mac);
-  const link = address && { network: name, macs, address, gateway, ...(bond ? { bond } : {}) };
+  const macs = (found.nic ? nics : found.path ? [] : id.nics).map((nic) => nic.mac);
+  const link = address && {
+    ...{ network: name, macs, address, gateway },
+    ...(path === undefined ? {} : { path }),
+    ...(bond ? { bond } : {}),
+  };
   return {
     nics,
     nicWritten: found.nic !== undefined,
     gateway,
-    whole: link && network && found.address ? { link, place: found.address } : undefined,
+    whole:
+      link && network && found.address && (!found.path || path !== undefined)
+        ? { link, place: found.address }
+        : undefined,
   };
 }
 
@@ -164,16 +181,32 @@ function readLinkAddress(
   return place.problem(`the link on ${place.name} has no address`, 'add address: 10.77.0.11');
 }
 
+/** ID_PATH of udev: letters, digits and `- . : + _`. */
+function readPath(place: YamlPlace): string | undefined {
+  const text = place.text('pci-0000:02:00.0');
+  if (text === undefined || /^[A-Za-z0-9][\w.:+-]{0,127}$/.test(text)) return text;
+  return place.problem(`${text} is no ID_PATH of udev`, pathHint);
+}
+
+const pathHint =
+  'such as path: pci-0000:02:00.0, which udevadm info /sys/class/net/CARD calls ID_PATH';
+
 function checkNics(
   place: YamlPlace,
-  found: Fields<'nic' | 'bond' | 'address' | 'gateway'>,
+  found: Fields<'nic' | 'path' | 'bond' | 'address' | 'gateway'>,
   nics: readonly Nic[],
   id: Identity,
-  linkCount: number,
+  names: readonly string[],
+  networks: ParsedNetworks | undefined,
 ): void {
-  const one = linkCount === 1 && id.nicsWritten && id.nics.length <= 1;
-  if (!found.nic && !one) {
-    place.problem(`nothing says which NIC is on ${place.name}`, 'add nic: 52:54:00:00:00:11');
+  if (found.nic && found.path) {
+    found.path.problem('nic and path are both written', 'keep the one that shall count');
+  }
+  const one = names.length === 1 && id.nicsWritten && id.nics.length <= 1;
+  if (!found.nic && !found.path && !one) checkBootCard(place, id, names, networks);
+  if (found.bond && found.path) {
+    found.bond.problem('a bond needs the MACs of its cards', 'nic: [52:54:…, 52:54:…]');
+    return;
   }
   if (found.bond && nics.length < 2) {
     found.bond.problem('a bond needs two NICs or more', 'list them: nic: [52:54:…, 52:54:…]');
@@ -181,6 +214,28 @@ function checkNics(
   if (!found.bond && nics.length > 1) {
     found.nic?.problem('several NICs on one link', 'add bond: active-backup or bond: 802.3ad');
   }
+}
+
+/** A node that is known by something else than a MAC boots by some card: that one needs no name. */
+function checkBootCard(
+  place: YamlPlace,
+  id: Identity,
+  names: readonly string[],
+  networks: ParsedNetworks | undefined,
+): void {
+  const message = `nothing says which NIC is on ${place.name}`;
+  if (id.nicsWritten || !id.othersWritten) {
+    place.problem(message, 'add nic: 52:54:00:00:00:11');
+    return;
+  }
+  if (!networks) return;
+  const boots = names.filter((name) => isBootNetwork(networks.networks.get(name)));
+  if (boots.length === 1 && boots[0] === place.name) return;
+  const which =
+    boots.length > 1
+      ? 'it may boot from several networks, and its card counts for none of them; '
+      : '';
+  place.problem(message, `${which}${pathHint}; or nic: 52:54:00:00:00:11`);
 }
 
 /** Where no link says so, the default route leaves by the first whose network has a gateway. */

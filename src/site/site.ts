@@ -67,8 +67,10 @@ export interface SiteNode {
 /** One attachment of a node to a network. */
 export interface Link {
   readonly network: string;
-  /** At least one; more only with a bond. */
+  /** More than one only with a bond; none where `path` names the card, or where it is the one that the node boots by. */
   readonly macs: readonly MacAddress[];
+  /** Where the card is plugged in, as udev's ID_PATH has it: `pci-0000:02:00.0`. */
+  readonly path?: string;
   readonly bond?: 'active-backup' | '802.3ad';
   readonly address: Ipv4;
   /** Whether the default route leaves here. */

@@ -27,6 +27,8 @@ export interface NodeDetail extends NodeStatus {
   readonly due?: FollowDue;
   /** The switch port that it asks from, as `id: {port: …}` of a role file spells it. */
   readonly port?: string;
+  /** What its role file knows it by: `MAC 52:54:…`, `UUID …`, `serial number …`, `switch port …`; absent for a spare. */
+  readonly knownBy?: readonly string[];
 }
 
 /** What a running node has yet to do to be what its site says. */
@@ -123,6 +125,7 @@ function nodeDetail(
     mac: node.id.macs,
     address: bootLink(site, node)?.address ?? '',
     spare: false,
+    knownBy: marksOf(node.id),
     ...(state?.hardware ? { hardware: state.hardware } : {}),
   };
   if (!state) return { ...planned, ...nothingSeen, reason: '' };
@@ -153,6 +156,15 @@ function nodeDetail(
       .filter((part) => part !== '')
       .join('; '),
   };
+}
+
+function marksOf({ macs, uuid, serial, port }: SiteNode['id']): readonly string[] {
+  return [
+    ...macs.map((mac) => `MAC ${mac}`),
+    ...(uuid === undefined ? [] : [`UUID ${uuid}`]),
+    ...(serial === undefined ? [] : [`serial number ${serial}`]),
+    ...(port === undefined ? [] : [`switch port ${port}`]),
+  ];
 }
 
 function spareDetail(state: MachineState, look: Look): NodeDetail {

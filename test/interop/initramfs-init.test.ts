@@ -337,3 +337,11 @@ describe('unpacking', () => {
     expect(output).toMatch(/^0: \n2 tar: .*not look like a tar archive$/);
   });
 });
+
+test('the node is told by which card it booted', async () => {
+  const output = await ash(
+    `mkdir -p ${folder}/rolecall
+    mac=52:54:00:ab:00:21; write_boot_facts; cat ${folder}/rolecall/boot-card.conf`,
+  );
+  expect(output).toBe('[Match]\nMACAddress=52:54:00:ab:00:21');
+});

@@ -7,6 +7,8 @@ import type { Namespace } from './namespace.ts';
 import { createRelayedSubnets, type RelayedSubnets } from './relayed-subnets.ts';
 import { runUdhcpc } from './udhcpc.ts';
 
+const rom = ['-V', 'PXEClient:Arch:00000:UNDI:002001', '-x', '0x5d:0000'];
+
 const siteYaml = `site: relayed
 domain: relayed.example
 admins: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJDqR3W2M8BGYYGlFiRkaqiJ2vJ9QmL0CE9OF5yH13/3 test]
@@ -27,6 +29,10 @@ beforeAll(async () => {
   await writeFile(
     join(site, 'nodes/web2.yaml'),
     'mac: 52:54:00:00:00:22\naddress: 10.78.0.22\nrole: web\n',
+  );
+  await writeFile(
+    join(site, 'nodes/edge1.yaml'),
+    'id: {port: port7}\naddress: 10.78.0.31\nrole: web\n',
   );
   await storeImage(state);
   const main = join(import.meta.dirname, '../../src/main.ts');
@@ -55,7 +61,6 @@ it.each([
 ])('%s behind a relay has address, loader, script and kernel across the router', async (...row) => {
   const [, mac, address] = row;
   const host = await behind.addHost(mac);
-  const rom = ['-V', 'PXEClient:Arch:00000:UNDI:002001', '-x', '0x5d:0000'];
   const firmware = await runUdhcpc(host, segment.folder, rom);
   expect(firmware).toMatchObject({ ip: address, router: '10.78.0.254', siaddr: '10.77.0.1' });
   await host.ip('route add default via 10.78.0.254');
@@ -70,4 +75,23 @@ it.each([
   expect(script).toMatch(/^#!ipxe\n/);
   const [kernel = ''] = /http:\S+images\S+/.exec(script) ?? [];
   expect(await fetched(host, kernel)).toBe(contentOf('kernel'));
+});
+
+it('a machine that is put on the port of another is its node, whose role file names no MAC', async () => {
+  const host = behind.onPort7;
+  const old = '52:54:00:00:07:11';
+  await host.becomeMachine(old);
+  expect((await runUdhcpc(host, segment.folder, rom)).ip).toBe('10.78.0.31');
+
+  const mac = '52:54:00:00:07:12';
+  await host.becomeMachine(mac);
+  const loader = await runUdhcpc(host, segment.folder, [...rom, '-x', '77:726f6c6563616c6c']);
+  expect(loader.ip).toBe('10.78.0.31');
+  await host.ip('route add default via 10.78.0.254');
+  const script = await fetched(host, loader.boot_file?.replaceAll(/\$\{[^}]+\}/g, '') ?? '');
+  expect(script).toContain('rolecall.node=edge1 ');
+  expect(script).toContain(`BOOTIF=01-${mac.replaceAll(':', '-')} `);
+  expect(script).toContain('rolecall.address=10.78.0.31/24 ');
+  // Linux asks without what firmware said of itself.
+  expect((await runUdhcpc(host, segment.folder)).ip).toBe('10.78.0.31');
 });

@@ -1,4 +1,4 @@
-import { cpSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { register as capture } from '../../../src/cli/capture.ts';
@@ -11,13 +11,14 @@ import { diagnoseBoot } from '../../../src/pxe/diagnose-boot.ts';
 import { packPcap } from '../../../src/pxe/pcap.ts';
 import type { MachinePacket, WirePacket } from '../../../src/pxe/wire-packet.ts';
 import { dhcpIn, dhcpOut, httpOut, tftpEnd } from '../dhcp/wire-packets.ts';
-import { sampleService } from '../http/sample-nodes.ts';
+import { sampleNode, sampleService } from '../http/sample-nodes.ts';
 import { makeFolder } from '../state/temporary-folder.ts';
 import { runCommands } from './run-rolecall.ts';
 
 const folder = makeFolder();
 const site = join(folder, 'site');
 const state = join(folder, 'state');
+const db1Mac = '52:54:00:00:db:01';
 const start = Date.UTC(2026, 0, 31, 3);
 const heard: { packets: readonly WirePacket[]; later: readonly WirePacket[] } = {
   packets: [],
@@ -47,8 +48,18 @@ function lastBoot(machine: MacAddress): LastBoot {
 beforeAll(async () => {
   cpSync(join(import.meta.dirname, '../../lab/sites/webs'), site, { recursive: true });
   cpSync(join(import.meta.dirname, '../../../images'), join(state), { recursive: true });
+  for (const [name, id, host] of [
+    ['db1', 'serial: LAB-DB1', 31],
+    ['db2', 'port: sw1/7', 32],
+  ]) {
+    const text = `id: {${id}}\naddress: 10.77.0.${host}\nrole: web\n`;
+    writeFileSync(join(site, `nodes/${name}.yaml`), text);
+  }
+  const sample = sampleService().service;
+  const nodes = () => [sampleNode('db1', 31, 'loader', { mac: [db1Mac] })];
   const service = {
-    ...sampleService().service,
+    ...sample,
+    nodes,
     lastBoot,
     capture: (machine: MacAddress, since: number) =>
       packPcap(
@@ -85,6 +96,26 @@ describe('rolecall explain', () => {
              Secure Boot, which refuses a loader without a signature (secureBoot: true in site.yaml, or turn it off in the setup); or loader: firmware in the role file, where the loader's own driver does not know the card; or a switch port that runs spanning tree blocks for 30 s after its link comes up, and the loader starts the link anew: set it to port fast (edge), and LACP on it to fallback or off
 `,
     );
+  });
+
+  it('knows by the server’s word which machine a node without a MAC is', async () => {
+    heard.packets = loaded;
+    const known = await run('explain', 'db1');
+    expect(known.out).toContain(`db1 (${db1Mac}): its serial number is in nodes/db1.yaml\n`);
+    expect(known.out).toContain('  address    10.77.0.31/24\n');
+    expect(asked).toEqual([db1Mac]);
+    const byMac = await run('explain', db1Mac);
+    expect(byMac.out).toBe(known.out);
+    const captured = await run('capture', 'db1', '--output', join(folder, 'db1.pcap'));
+    expect(captured.code).toBe(0);
+  });
+
+  it('says what a node would boot that no machine was yet', async () => {
+    const { out } = await run('explain', 'db2');
+    expect(out).toContain('db2: its switch port is in nodes/db2.yaml\n');
+    expect(out).toMatch(/last boot {2}unknown: no MAC of it is known/);
+    const { err, code } = await run('capture', 'db2');
+    expect([err, code]).toEqual([expect.stringContaining('no machine has asked as db2 yet'), 1]);
   });
 
   it('says it as JSON too', async () => {

@@ -154,6 +154,21 @@ describe('node add', () => {
     expect((await run('check')).code).toBe(0);
   });
 
+  test('a machine may be known by its UUID, serial number or switch port, and then by no MAC', async () => {
+    const { out, code } = await add('--serial', 'CZ1', '--port', 'ge-0/0/7', '--role', 'web');
+    expect([out, code]).toEqual([expect.stringContaining('nodes/web3.yaml'), 0]);
+    expect(await readFile(roleFile('web3'), 'utf8')).toContain(
+      "id: {serial: 'CZ1', port: 'ge-0/0/7'}\naddress: 10.77.0.13\nrole: web\n",
+    );
+    expect((await run('check')).code).toBe(0);
+  });
+
+  test('a machine that nothing names is refused', async () => {
+    const { err, code } = await add('--role', 'web');
+    expect(err).toContain('--mac, --uuid, --serial or --port');
+    expect(code).toBe(2);
+  });
+
   test('takes a name and an address', async () => {
     const args = [
       'front',

@@ -71,13 +71,27 @@ test('a new role file is read as what it was made from', () => {
   const mac = parseMac('52:54:00:00:00:21');
   const address = parseIpv4('10.77.0.21');
   if (!mac || !address) throw new Error('bad literals');
-  const text = renderNewRoleFile({ macs: [mac], address, roles: ['web', 'logs'], tags: ['edge'] });
+  const text = renderNewRoleFile({ id: { mac }, address, roles: ['web', 'logs'], tags: ['edge'] });
   expect(aSite({ web3: text }).nodes.get('web3')).toMatchObject({
     id: { macs: [mac] },
     roles: ['web', 'logs'],
     tags: ['edge'],
     links: [{ address, macs: [mac] }],
   });
+});
+
+test('a new role file of a machine that is known by no MAC is read likewise', () => {
+  const address = parseIpv4('10.77.0.21');
+  if (!address) throw new Error('bad literal');
+  const id = {
+    uuid: '4c4c4544-0042-3510-8053-b4c04f4a4b32',
+    serial: '00123',
+    port: "sw1: ge-0/0/7 'left'",
+  };
+  const text = renderNewRoleFile({ id, address, roles: ['web'], tags: [] });
+  const node = aSite({ web3: text }).nodes.get('web3');
+  expect(node?.id).toEqual({ macs: [], ...id });
+  expect(node?.links).toMatchObject([{ network: 'boot', address, macs: [] }]);
 });
 
 test('an edit says who joins and leaves services', () => {
