@@ -1,9 +1,9 @@
-import { nodeDetailSchema, nodeStatusSchema } from '../http/api-schemas.ts';
+import { healthSchema, nodeDetailSchema, nodeStatusSchema } from '../http/api-schemas.ts';
 import { describeAge } from '../http/console-page.ts';
 import type { Hardware, NodeStatus } from '../state/event.ts';
 import type { NodeDetail } from '../state/node-status.ts';
 import { fetchAdmin } from './admin-client.ts';
-import { type RegisterCommand, say } from './command.ts';
+import { type GlobalOptions, type RegisterCommand, say } from './command.ts';
 import { registerNodeEdit } from './node-edit.ts';
 import { renderTable } from './table.ts';
 
@@ -22,6 +22,7 @@ export const register: RegisterCommand = (program, globals) => {
       const answer = await fetchAdmin(globals(), '/api/v1/nodes', options.server);
       const nodes = nodeStatusSchema.array().parse(answer);
       say(globals().json ? JSON.stringify(nodes, null, 2) : renderNodes(nodes, Date.now()));
+      await warnOfServer(globals(), options.server);
     });
   node
     .command('show <name>')
@@ -38,6 +39,14 @@ export const register: RegisterCommand = (program, globals) => {
     });
   registerNodeEdit(node, globals);
 };
+
+/** What is wrong with the server itself, for people's eyes. */
+async function warnOfServer(globals: GlobalOptions, server: string | undefined): Promise<void> {
+  const health = healthSchema.parse(await fetchAdmin(globals, '/api/v1/health', server));
+  if (health.problem === '') return;
+  const { hint } = health.state;
+  process.stderr.write(`rolecall: warning: ${health.problem}${hint ? `; ${hint}` : ''}\n`);
+}
 
 /** Nodes as a table; the reason stands last, where it may be long. */
 export function renderNodes(nodes: readonly NodeStatus[], now: number): string {

@@ -93,13 +93,20 @@ export function createAdminApp(service: AdminService, options: AdminOptions = {}
     health(_request, response) {
       const { version, site, generation, startedAt } = service.facts();
       const problem = service.siteProblem();
+      const trouble = service.writeTrouble();
       response.json({
-        status: problem ? 'degraded' : 'ok',
+        status: problem || trouble ? 'degraded' : 'ok',
         version,
         site,
         generation,
         startedAt: new Date(startedAt).toISOString(),
-        problem: problem?.message ?? '',
+        problem: [trouble?.message, problem?.message].filter(Boolean).join('; '),
+        state: {
+          writable: trouble === undefined,
+          since: trouble ? new Date(trouble.since).toISOString() : '',
+          problem: trouble?.message ?? '',
+          hint: trouble?.hint ?? '',
+        },
       });
     },
     async metrics(_request, response) {
@@ -137,6 +144,7 @@ export function createAdminApp(service: AdminService, options: AdminOptions = {}
       facts: service.facts(),
       nodes: service.nodes(),
       problem: service.siteProblem(),
+      trouble: service.writeTrouble(),
       now: Date.now(),
     };
   }

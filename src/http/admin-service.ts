@@ -7,6 +7,7 @@ import type { Event } from '../state/event.ts';
 import type { EventQuery, LoggedEvent } from '../state/events.ts';
 import type { HeldImage } from '../state/held-images.ts';
 import type { NodeDetail } from '../state/node-status.ts';
+import type { WriteTrouble } from '../state/write-watch.ts';
 import type { VolumeStatus } from './volume-status.ts';
 
 /** Why the site on disk is not the one that is served. */
@@ -39,8 +40,10 @@ export interface LastBoot {
   readonly diagnosis: Diagnosis;
 }
 
-/** What makes the console look again: something happened to a machine, or to the site on disk. */
-export type Change = { readonly kind: 'event'; readonly event: Event } | { readonly kind: 'site' };
+/** What makes the console look again: something happened to a machine, to the site on disk, or to the state folder. */
+export type Change =
+  | { readonly kind: 'event'; readonly event: Event }
+  | { readonly kind: 'site' | 'state' };
 
 /** What the admin listener asks of the server behind it. */
 export interface AdminService {
@@ -58,6 +61,8 @@ export interface AdminService {
   heldImages(): readonly HeldImage[];
   /** undefined while the site on disk is the one that is served. */
   siteProblem(): SiteProblem | undefined;
+  /** undefined while the state folder takes what is written. */
+  writeTrouble(): WriteTrouble | undefined;
   /** Calls with each change as it happens; gives back what ends that. */
   subscribe(listener: (change: Change) => void): () => void;
 }

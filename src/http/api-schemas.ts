@@ -203,12 +203,22 @@ export const heldImageSchema = z.strictObject({
 export const healthSchema = z.strictObject({
   status: z
     .enum(['ok', 'degraded'])
-    .describe('degraded while the site on disk is not the one served'),
+    .describe(
+      'degraded while the site on disk is not the one served, or the state folder takes nothing',
+    ),
   version: z.string(),
   site: z.string(),
   generation: z.number().int(),
   startedAt: time,
   problem: z.string().describe('why it is degraded; empty where it is not'),
+  state: z
+    .strictObject({
+      writable: z.boolean(),
+      since: z.string().describe('since when it is not; empty where it is'),
+      problem: z.string(),
+      hint: z.string().describe('what to type'),
+    })
+    .describe('whether the state folder takes leases and boots'),
 });
 
 export const errorSchema = z.strictObject({

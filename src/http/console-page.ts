@@ -4,6 +4,7 @@ import ejs from 'ejs';
 import type { Problem } from '../errors.ts';
 import type { Hardware, Stage } from '../state/event.ts';
 import type { NodeDetail } from '../state/node-status.ts';
+import type { WriteTrouble } from '../state/write-watch.ts';
 import type { ServerFacts, SiteProblem } from './admin-service.ts';
 
 /** What the console shows, and when. */
@@ -11,6 +12,7 @@ export interface ConsoleLook {
   readonly facts: ServerFacts;
   readonly nodes: readonly NodeDetail[];
   readonly problem: SiteProblem | undefined;
+  readonly trouble: WriteTrouble | undefined;
   /** Milliseconds since the epoch. */
   readonly now: number;
 }
@@ -56,6 +58,10 @@ export interface ConsolePage {
   readonly summary: string;
   readonly nodes: readonly NodeRow[];
   readonly spares: readonly SpareCard[];
+  /** Why the state folder takes nothing. */
+  readonly trouble:
+    | { readonly message: string; readonly hint: string; readonly age: string }
+    | undefined;
   readonly problem:
     | { readonly message: string; readonly lines: readonly ProblemLine[] }
     | undefined;
@@ -106,7 +112,7 @@ interface SpareCard extends NodeRow {
 }
 
 /** The page as values, before any HTML. */
-export function describePage({ facts, nodes, problem, now }: ConsoleLook): ConsolePage {
+export function describePage({ facts, nodes, problem, trouble, now }: ConsoleLook): ConsolePage {
   const role = commonRole(nodes);
   const all = nodes.toSorted(
     (a, b) => Number(a.spare) - Number(b.spare) || byNumber(a.name, b.name),
@@ -124,6 +130,11 @@ export function describePage({ facts, nodes, problem, now }: ConsoleLook): Conso
     summary: `${plural(named.length, 'node')}, ${plural(all.length - named.length, 'spare')}`,
     nodes: named.map((n) => describeNode(n, now)),
     spares: all.filter((n) => n.spare).map((n) => describeSpare(n, now, role)),
+    trouble: trouble && {
+      message: trouble.message,
+      hint: trouble.hint,
+      age: describeAge(now - trouble.since),
+    },
     problem: problem && { message: problem.message, lines: problem.problems.map(describeProblem) },
   };
 }

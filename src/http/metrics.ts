@@ -47,6 +47,14 @@ export function createMetrics(service: AdminService): Metrics {
       this.set(service.siteProblem() ? 0 : 1);
     },
   });
+  new Gauge({
+    name: 'rolecall_state_writable',
+    help: '1 while the state folder takes leases and boots, else 0',
+    registers,
+    collect() {
+      this.set(service.writeTrouble() ? 0 : 1);
+    },
+  });
 
   const events = new Counter({
     name: 'rolecall_events_total',

@@ -6,7 +6,7 @@ import type { Site } from '../site/site.ts';
 import type { Event, EventBody } from '../state/event.ts';
 import type { LeaseStore } from '../state/leases.ts';
 import { createBusyMachines } from './busy-machines.ts';
-import type { DhcpDecision, DhcpFacts, LeaseChange } from './dhcp-decision.ts';
+import { type DhcpDecision, type DhcpFacts, type LeaseChange, refuse } from './dhcp-decision.ts';
 import {
   type AnsweredSegment,
   chooseSegment,
@@ -185,7 +185,10 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
     if (isSought) return;
     // An offer promises nothing that a restart may not forget (RFC 2131 §3.1.2); it waits for no disk.
     if (decision.changes.some((change) => change.kind === 'put' || change.kind === 'delete')) {
-      commits.whenWritten(answer);
+      commits.whenWritten(answer, (why) => {
+        const reason = `it gets no answer, for its lease cannot be kept: ${why}`;
+        tell(client, { ...heard, decision: refuse({ name: decision.node }, reason) });
+      });
     } else answer();
   }
 

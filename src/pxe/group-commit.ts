@@ -5,10 +5,16 @@ import type { Lease, LeaseBatch, LeaseStore } from '../state/leases.ts';
 export interface GroupCommit {
   put(lease: Lease): void;
   delete(mac: MacAddress): void;
-  /** Runs `done` when the changes so far are on disk; never where they could not be written. */
-  whenWritten(done: () => void): void;
+  /** Runs `done` when the changes so far are on disk, `refused` with the reason where they could not be written. */
+  whenWritten(done: () => void, refused: (why: string) => void): void;
   /** Resolves when nothing waits any more. */
   flush(): Promise<void>;
+}
+
+/** What waits for the disk. */
+interface Waiting {
+  readonly done: () => void;
+  readonly refused: (why: string) => void;
 }
 
 /** Answers that share one write at most. */
@@ -29,7 +35,7 @@ export function createGroupCommit(
   log: (line: string) => void,
 ): GroupCommit {
   let batch: LeaseBatch | undefined;
-  let waiting: (() => void)[] = [];
+  let waiting: Waiting[] = [];
   let timer: NodeJS.Immediate | undefined;
   let since = 0;
   let underWay: Promise<void> | undefined;
@@ -37,10 +43,10 @@ export function createGroupCommit(
   function write(): void {
     if (timer) clearImmediate(timer);
     timer = undefined;
-    const [written, answers] = [batch, waiting];
+    const [written, waited] = [batch, waiting];
     batch = undefined;
     waiting = [];
-    underWay = finish(written, answers).then(() => {
+    underWay = finish(written, waited).then(() => {
       underWay = undefined;
       if (waiting.length > 0) gather();
     });
@@ -52,20 +58,19 @@ export function createGroupCommit(
     timer = setImmediate(() => look(count));
   }
 
-  async function finish(written: LeaseBatch | undefined, answers: readonly (() => void)[]) {
+  async function finish(written: LeaseBatch | undefined, waited: readonly Waiting[]) {
+    let why: string | undefined;
     try {
       written?.commit();
       await leases.sync();
     } catch (error) {
       // No acknowledgement leaves; the clients ask again.
-      log(
-        `dhcp: ${answers.length} answers are not sent, for their leases are not on disk: ${(error as Error).message}`,
-      );
-      return;
+      why = error instanceof Error ? error.message : String(error);
     }
-    for (const answer of answers) {
+    for (const { done, refused } of waited) {
       try {
-        answer();
+        if (why === undefined) done();
+        else refused(why);
       } catch (error) {
         log(`dhcp: ${(error as Error).message}`);
       }
@@ -86,9 +91,9 @@ export function createGroupCommit(
   return {
     put: (lease) => open().put(lease),
     delete: (mac) => open().delete(mac),
-    whenWritten(done) {
+    whenWritten(done, refused) {
       if (waiting.length >= mostWaiting) return;
-      waiting.push(done);
+      waiting.push({ done, refused });
       if (!timer && !underWay) gather();
     },
     async flush() {

@@ -80,10 +80,12 @@ export function createAdminService(parts: AdminServiceParts): AdminService {
     volumes: parts.volumes.list,
     heldImages: () => heldImages(state.boots),
     siteProblem: site.problem,
+    writeTrouble: state.writes.trouble,
     subscribe(listener) {
       const ends = [
         state.events.subscribe((event) => listener({ kind: 'event', event })),
         site.subscribe(() => listener({ kind: 'site' })),
+        state.writes.subscribe(() => listener({ kind: 'state' })),
       ];
       return () => {
         for (const end of ends) end();

@@ -25,6 +25,7 @@ import { type BootRecord, partOf } from '../state/boots.ts';
 import type { EventBody, Hardware, ReportedStage } from '../state/event.ts';
 import { ensureSecrets } from '../state/secrets.ts';
 import type { State } from '../state/state.ts';
+import { isWriteRefused } from '../state/write-watch.ts';
 import { bootAt } from './boot-at.ts';
 import type { Follower } from './follow-sets.ts';
 import type { Generation } from './generation.ts';
@@ -54,7 +55,30 @@ export function createBootService(parts: BootServiceParts): BootService {
   /** The spares that were told to reboot: from which boot, and by which state of the site. */
   const rebooted = new Map<MacAddress, { readonly bootId: string; readonly generation: number }>();
 
+  /** What has to be on disk before a boot begins may find no room there; the machine says so, and asks again. */
   async function script(query: ScriptQuery, from: string, server: string) {
+    try {
+      return await beginBoot(query, from, server);
+    } catch (error) {
+      if (!isWriteRefused(error)) throw error;
+      const reason = `the boot server cannot keep this boot: ${error.message}`;
+      return refuseBoot(query, server, reason, '');
+    }
+  }
+
+  function refuseBoot(query: ScriptQuery, server: string, reason: string, node: string) {
+    if (!query.preview) journal.add({ machine: query.mac, node, kind: 'refused', reason });
+    return {
+      status: 200,
+      body:
+        query.loader === 'grub'
+          ? renderGrubRefusal(reason)
+          : renderRefusalScript(reason, scriptUrl(server, query.mac)),
+      refused: reason,
+    };
+  }
+
+  async function beginBoot(query: ScriptQuery, from: string, server: string) {
     const isGrub = query.loader === 'grub';
     const leased = state.leases.of(query.mac)?.address;
     const { site } = generation().fleet;
@@ -63,16 +87,7 @@ export function createBootService(parts: BootServiceParts): BootService {
     const { identity, machine, rival } = identifyByMemory(about, said);
     state.known.keep(identity, now());
     const plan = planBoot(site, identity, leased);
-    const refuse = (reason: string, node: string) => {
-      if (!query.preview) journal.add({ machine: query.mac, node, kind: 'refused', reason });
-      return {
-        status: 200,
-        body: isGrub
-          ? renderGrubRefusal(reason)
-          : renderRefusalScript(reason, scriptUrl(server, query.mac)),
-        refused: reason,
-      };
-    };
+    const refuse = (reason: string, node: string) => refuseBoot(query, server, reason, node);
     if (plan.kind === 'refuse') return refuse(plan.reason, '');
     if (machine.kind === 'node' && rival !== undefined) {
       return refuse(describeRival(machine, rival), plan.node.name);
@@ -224,6 +239,7 @@ export function createBootService(parts: BootServiceParts): BootService {
       state.boots.reported(record.bootId, stage, now());
       keepLease(record);
     } catch (error) {
+      if (isWriteRefused(error)) return;
       const why = error instanceof Error ? error.message : error;
       process.stderr.write(`rolecall: a report of ${record.node} is not on disk: ${why}\n`);
     }
@@ -235,6 +251,7 @@ export function createBootService(parts: BootServiceParts): BootService {
     try {
       state.known.keep(recallIdentity(said, state.known.of(machine)), now());
     } catch (error) {
+      if (isWriteRefused(error)) return;
       const why = error instanceof Error ? error.message : error;
       process.stderr.write(`rolecall: the hardware of ${node} is not on disk: ${why}\n`);
     }

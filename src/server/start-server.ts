@@ -38,6 +38,7 @@ import {
   servedNetworks,
 } from './start-checks.ts';
 import { startPruning } from './start-pruning.ts';
+import { tellWriteTrouble } from './tell-write-trouble.ts';
 import { createLoaders } from './tftp-content.ts';
 import { createVolumeService } from './volume-service.ts';
 import { startBootWatch } from './watch-boots.ts';
@@ -176,6 +177,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const console = options.admin && (await startHttp(admin, options.admin));
     stops.push(() => console?.stop());
 
+    stops.push(tellWriteTrouble(state.writes, Date.now, log));
     // Before the first look at the site, which waits for as long as git holds it: machines boot meanwhile.
     stops.push(startPruning(state, generation, log));
     stops.push(state.events.subscribe(loaders.noteEvent));

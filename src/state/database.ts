@@ -1,7 +1,9 @@
+import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { AppError } from '../errors.ts';
 import { createDiskSync } from './disk-sync.ts';
+import { isWriteRefused } from './write-watch.ts';
 
 /** A value that a column holds. */
 type Column = string | number | null;
@@ -22,6 +24,8 @@ export interface Database {
   write<T>(work: () => T): T;
   /** Resolves when all that was written so far is on disk; meanwhile the process goes on. */
   sync(): Promise<void>;
+  /** Writes a few bytes, as `write` does, and has them put on disk; `onRefused` hears where that fails later. */
+  touch(): void;
   close(): void;
 }
 
@@ -78,6 +82,8 @@ const migrations: readonly string[] = [
 
 // SQLite result codes, https://sqlite.org/rescode.html
 const busy = 5;
+const readOnly = 8;
+const inputOutput = 10;
 const corrupt = 11;
 const full = 13;
 const notADatabase = 26;
@@ -86,13 +92,17 @@ const notADatabase = 26;
  * Opens the database at `path` for this process alone and brings its schema up to date.
  * A commit is on disk when it returns (WAL, synchronous=FULL), but for those of `write`. The lock is the kernel's: it ends with the process.
  * Refuses a file that another process has open, one that is damaged, and one from a newer version.
+ * `onRefused` is told whenever the disk takes nothing.
  */
-export function openDatabase(path: string): Database {
+export function openDatabase(
+  path: string,
+  onRefused: (error: AppError) => void = () => {},
+): Database {
   let sqlite: DatabaseSync | undefined;
   try {
     sqlite = new DatabaseSync(path, { timeout: 250 });
     prepare(sqlite, path);
-    return wrap(sqlite, path);
+    return wrap(sqlite, path, onRefused);
   } catch (error) {
     if (sqlite?.isOpen) sqlite.close();
     throw explain(error, path);
@@ -121,7 +131,7 @@ function prepare(sqlite: DatabaseSync, path: string): void {
   });
 }
 
-function wrap(sqlite: DatabaseSync, path: string): Database {
+function wrap(sqlite: DatabaseSync, path: string, onRefused: (error: AppError) => void): Database {
   const statements = new Map<string, ReturnType<DatabaseSync['prepare']>>();
   const statement = (sql: string) => {
     const known = statements.get(sql) ?? sqlite.prepare(sql);
@@ -132,43 +142,61 @@ function wrap(sqlite: DatabaseSync, path: string): Database {
   const log = createDiskSync(`${path}-wal`);
   let depth = 0;
 
+  function explained(error: unknown): unknown {
+    const refusal = writeRefusal(error, path);
+    if (refusal) onRefused(refusal);
+    return refusal ?? error;
+  }
+
   function transaction<T>(work: () => T): T {
     if (depth > 0) return work();
-    sqlite.exec('BEGIN IMMEDIATE');
     depth += 1;
     try {
+      sqlite.exec('BEGIN IMMEDIATE');
       const value = work();
       sqlite.exec('COMMIT');
       return value;
     } catch (error) {
       if (sqlite.isTransaction) sqlite.exec('ROLLBACK');
-      throw whereFull(error, path);
+      throw explained(error);
     } finally {
       depth -= 1;
     }
   }
+
+  function write<T>(work: () => T): T {
+    // A checkpoint still waits for the disk, so that the log is there before the tables (synchronous=NORMAL).
+    if (depth === 0) sqlite.exec('PRAGMA synchronous=NORMAL');
+    try {
+      return transaction(work);
+    } finally {
+      if (depth === 0) sqlite.exec('PRAGMA synchronous=FULL');
+    }
+  }
+
+  const sync = () =>
+    log.sync().catch((error) => {
+      throw explained(error);
+    });
 
   return {
     run: (sql, ...values) => {
       try {
         return Number(statement(sql).run(...values).changes);
       } catch (error) {
-        throw whereFull(error, path);
+        throw explained(error);
       }
     },
     get: (sql, ...values) => statement(sql).get(...values) as Row | undefined,
     all: (sql, ...values) => statement(sql).all(...values) as Row[],
     transaction,
-    write(work) {
-      // A checkpoint still waits for the disk, so that the log is there before the tables (synchronous=NORMAL).
-      if (depth === 0) sqlite.exec('PRAGMA synchronous=NORMAL');
-      try {
-        return transaction(work);
-      } finally {
-        if (depth === 0) sqlite.exec('PRAGMA synchronous=FULL');
-      }
+    write,
+    touch() {
+      // The version as it is: SQLite writes the page that holds it all the same.
+      write(() => sqlite.exec(`PRAGMA user_version=${migrations.length}`));
+      sync().catch(() => {});
     },
-    sync: () => log.sync(),
+    sync,
     close() {
       log.close();
       if (sqlite.isOpen) sqlite.close();
@@ -176,9 +204,48 @@ function wrap(sqlite: DatabaseSync, path: string): Database {
   };
 }
 
-/** A disk that is full, with its name; any other error as it is. */
-function whereFull(error: unknown, path: string): unknown {
-  return primaryCode(error) === full ? diskFull(path, error) : error;
+/** What a disk that takes nothing is called, with its name; undefined for any other error. */
+function writeRefusal(error: unknown, path: string): AppError | undefined {
+  if (error instanceof AppError) {
+    return error.code === 'disk-full' || error.code === 'disk-refuses' ? error : undefined;
+  }
+  // Of the sync, which is none of SQLite's.
+  if (isWriteRefused(error)) return diskRefuses(path, error);
+  switch (primaryCode(error)) {
+    case full:
+      return diskFull(path, error);
+    case readOnly:
+    case inputOutput:
+      return diskRefuses(path, error);
+    default:
+      return undefined;
+  }
+}
+
+/** SQLite keeps the system's reason to itself; a file beside the database meets the same. */
+function diskRefuses(path: string, cause: unknown): AppError {
+  const folder = dirname(path);
+  const beside = `${path}.try`;
+  let code = '';
+  try {
+    const file = openSync(beside, 'w', 0o600);
+    writeSync(file, 'x');
+    closeSync(file);
+    rmSync(beside);
+  } catch (error) {
+    code = (error as NodeJS.ErrnoException).code ?? '';
+  }
+  if (code === 'ENOSPC') return diskFull(path, cause);
+  const [why, hint] =
+    code === 'EROFS'
+      ? [
+          'its file system is read-only',
+          `Linux makes it so after an error of the disk: journalctl -k says which; then mount -o remount,rw $(findmnt -no TARGET -T ${folder})`,
+        ]
+      : code === 'EDQUOT'
+        ? ['its user has no quota left', `quota -s, for the owner of ${folder}`]
+        : [(cause as Error).message, 'journalctl -k says what the disk has'];
+  return new AppError('disk-refuses', `${path} cannot be written: ${why}`, hint, { cause });
 }
 
 function diskFull(path: string, cause: unknown): AppError {

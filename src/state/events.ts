@@ -1,5 +1,6 @@
 import type { Database } from './database.ts';
 import type { Event } from './event.ts';
+import { isWriteRefused } from './write-watch.ts';
 
 /** How much of the past is kept. */
 export interface EventLimits {
@@ -120,7 +121,20 @@ export function openEventLog(
   }
 
   function tellNotOnDisk(error: unknown): void {
+    // A disk that takes nothing is told of once, by who watches it.
+    if (isWriteRefused(error)) return;
     process.stderr.write(`rolecall: events are not on disk yet: ${(error as Error).message}\n`);
+  }
+
+  /** Whether all is on disk; what is not is shown all the same. */
+  function flushed(): boolean {
+    try {
+      flush();
+      return true;
+    } catch (error) {
+      if (isWriteRefused(error)) return false;
+      throw error;
+    }
   }
 
   return {
@@ -134,7 +148,7 @@ export function openEventLog(
     },
     flush,
     list({ machine, since = 0, limit = 1000 } = {}) {
-      flush();
+      const waiting = flushed() ? [] : pending;
       const rows = machine
         ? database.all(
             'SELECT id, body FROM events WHERE machine = ? AND at >= ? ORDER BY id DESC LIMIT ?',
@@ -147,9 +161,14 @@ export function openEventLog(
             since,
             limit,
           );
-      return rows
+      const logged = rows
         .map((row) => ({ id: Number(row.id), event: JSON.parse(String(row.body)) as Event }))
         .reverse();
+      const next = Number(database.get('SELECT max(id) AS id FROM events')?.id ?? 0) + 1;
+      const late = waiting
+        .map((event, index) => ({ id: next + index, event }))
+        .filter(({ event }) => event.at >= since && (!machine || event.machine === machine));
+      return [...logged, ...late].slice(-limit);
     },
     *all() {
       flush();

@@ -10,6 +10,12 @@ import { openLeaseStore } from './lease-store.ts';
 import type { LeaseStore } from './leases.ts';
 import { type OverlayStore, openOverlayStore, overlaysOf } from './overlays.ts';
 import { openVolumeLeases, type VolumeLeases } from './volume-leases.ts';
+import {
+  createWriteWatch,
+  isWriteRefused,
+  type KeptWriteWatch,
+  type WriteWatch,
+} from './write-watch.ts';
 
 /** What the server remembers. Only one process has it open. */
 export interface State {
@@ -19,6 +25,7 @@ export interface State {
   readonly boots: BootStore;
   readonly overlays: OverlayStore;
   readonly volumeLeases: VolumeLeases;
+  readonly writes: WriteWatch;
   /**
    * Forgets what is too old and no boot needs; `now` in milliseconds since the epoch. `keep` names
    * overlays that no boot has named yet, those of the generation in use.
@@ -41,25 +48,36 @@ const reportInterval = 5000;
  */
 export function openState(stateDir: string, options: StateOptions = {}): State {
   preparePrivateFolder(stateDir);
-  const database = openDatabase(join(stateDir, 'rolecall.db'));
+  const database = openDatabase(join(stateDir, 'rolecall.db'), (error) => writes.refused(error));
   const events = openEventLog(database, options.events ?? defaultEventLimits);
   const boots = openBootStore(database);
   const known = openKnownMachines(database);
   const overlays = openOverlayStore(overlaysOf(stateDir));
+  const writes: KeptWriteWatch = createWriteWatch(() => {
+    boots.flush();
+    events.flush();
+    database.touch();
+  }, Date.now);
   const flushReports = (what: string) => {
     try {
       boots.flush();
     } catch (error) {
+      // A disk that takes nothing is told of once, and these reports are of the past soon.
+      if (isWriteRefused(error) && what !== 'lost') return;
       process.stderr.write(`rolecall: reports are ${what}: ${(error as Error).message}\n`);
     }
   };
-  const timer = setInterval(() => flushReports('not on disk yet'), reportInterval).unref();
+  const timer = setInterval(() => {
+    flushReports('not on disk yet');
+    writes.look();
+  }, reportInterval).unref();
   return {
     events,
     leases: openLeaseStore(database),
     known,
     boots,
     overlays,
+    writes,
     volumeLeases: openVolumeLeases(database, performance.now()),
     prune(now, keep = new Set()) {
       events.prune(now);

@@ -112,6 +112,7 @@ const changes = new EventSource('/api/v1/stream');
 changes.addEventListener('open', look);
 changes.addEventListener('event', look);
 changes.addEventListener('site', look);
+changes.addEventListener('state', look);
 changes.addEventListener('error', () => say('server not reached', true));
 
 filter.closest('label').hidden = false;

@@ -116,7 +116,7 @@ describe('the server on its sockets', () => {
     // web1 needs no lease: its answer is the first to come, and the other one never does.
     answers.push(client.ask({ mac: '52:54:00:00:00:21' }).then((p) => p.chaddr[5]));
     expect(await Promise.race(answers)).toBe(0x21);
-    expect(seen.filter((line) => line.includes('disk is full'))).toHaveLength(1);
+    expect(seen).toContain('dhcp-refused spare-525400000099');
     expect(seen).not.toContain('dhcp-acked spare-525400000099');
     await Promise.allSettled(answers);
   });
@@ -196,7 +196,7 @@ describe('acknowledgements of one turn of the loop', () => {
       Array(3).fill('rejected'),
     );
     for (const n of [0, 1, 2]) expect(leases.at(ip(`127.0.0.20${n}`))).toBeUndefined();
-    expect(seen.join()).toContain('3 answers are not sent');
+    expect(seen.filter((line) => line.startsWith('dhcp-refused'))).toHaveLength(3);
     expect(seen.join()).not.toContain('dhcp-acked');
     full = false;
     const other = await client.ask({ ...asking(0), mac: '52:54:00:00:02:09' });
@@ -229,7 +229,7 @@ describe('while the disk is at work', () => {
     const { server, seen } = await start({ leases });
     const client = await aRelay(server.ports.server);
     client.tell(packDhcpPacket(message({ ...chosen, giaddr: relay })));
-    await vi.waitFor(() => expect(seen.join()).toContain('not on disk: EIO'));
+    await vi.waitFor(() => expect(seen).toContain('dhcp-refused spare-525400000099'));
     expect(seen.join()).not.toContain('dhcp-acked');
     fails = false;
     const ack = await client.ask(chosen);

@@ -8,9 +8,22 @@ import {
 import type { NodeDetail } from '../../../src/state/node-status.ts';
 import { sampleNode, sampleNow, sampleService, sampleSpare } from './sample-nodes.ts';
 
-function look(nodes: readonly NodeDetail[], problem?: ConsoleLook['problem']): ConsoleLook {
-  return { facts: sampleService().service.facts(), nodes, problem, now: sampleNow };
+function look(
+  nodes: readonly NodeDetail[],
+  problem?: ConsoleLook['problem'],
+  trouble?: ConsoleLook['trouble'],
+): ConsoleLook {
+  return { facts: sampleService().service.facts(), nodes, problem, trouble, now: sampleNow };
 }
+
+test('a state folder that takes nothing is the first thing on the page', () => {
+  const trouble = { since: sampleNow - 90_000, message: '/x is full', hint: 'df -h <b>' };
+  const html = openConsole().live(look([], undefined, trouble));
+  expect(html).toContain('The state folder takes nothing, for 1 min');
+  expect(html).toContain('/x is full. No machine is given an address of a pool');
+  expect(html).toContain('→ df -h &lt;b&gt;');
+  expect(openConsole().live(look([]))).not.toContain('state folder');
+});
 
 function bar(node: NodeDetail): string {
   return (

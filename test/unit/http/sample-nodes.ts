@@ -6,6 +6,7 @@ import { packPcap } from '../../../src/pxe/pcap.ts';
 import type { Hardware } from '../../../src/state/event.ts';
 import type { RunStage } from '../../../src/state/fold-events.ts';
 import type { NodeDetail } from '../../../src/state/node-status.ts';
+import type { WriteTrouble } from '../../../src/state/write-watch.ts';
 import { dhcpIn, dhcpOut, tftpEnd } from '../dhcp/wire-packets.ts';
 
 /** The moment at which the samples are looked at: now, in whole seconds. */
@@ -108,10 +109,11 @@ export const sampleVolumes: readonly VolumeStatus[] = [
 /** An admin service over values that a test may change; `change` tells whoever listens. */
 export function sampleService(nodes: readonly NodeDetail[] = []) {
   const listeners = new Set<(change: Change) => void>();
-  const held: { nodes: readonly NodeDetail[]; problem: SiteProblem | undefined } = {
-    nodes,
-    problem: undefined,
-  };
+  const held: {
+    nodes: readonly NodeDetail[];
+    problem: SiteProblem | undefined;
+    trouble: WriteTrouble | undefined;
+  } = { nodes, problem: undefined, trouble: undefined };
   const service: AdminService = {
     facts: () => ({ version: '0.1.0', site: 'tokyo', generation: 7, startedAt: sampleNow }),
     nodes: () => held.nodes,
@@ -130,6 +132,7 @@ export function sampleService(nodes: readonly NodeDetail[] = []) {
     volumes: () => sampleVolumes,
     heldImages: () => [{ image: digestOf('image'), nodes: ['web1', 'web2'] }],
     siteProblem: () => held.problem,
+    writeTrouble: () => held.trouble,
     subscribe(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
