@@ -1,9 +1,9 @@
 import { AppError } from '../errors.ts';
 import { openLastGoodSite } from '../server/last-good-site.ts';
-import { withBroadcastSockets } from '../server/open-broadcast-sockets.ts';
+import { withOpenSockets } from '../server/open-sockets.ts';
 import { startServer } from '../server/start-server.ts';
 import { loadSite } from '../site/load-site.ts';
-import { inheritedSockets } from '../system/inherited-sockets.ts';
+import { inheritedListeners, inheritedSockets } from '../system/inherited-sockets.ts';
 import { runProgram } from '../system/run-program.ts';
 import type { RegisterCommand } from './command.ts';
 import { createLineLog } from './line-log.ts';
@@ -26,7 +26,12 @@ export const register: RegisterCommand = (program, globals) => {
         stateDir: state,
         version: readVersion(),
         log: log.add,
-        ...(listenFds ? { broadcasts: inheritedSockets(listenFds, 67) } : {}),
+        ...(listenFds
+          ? {
+              broadcasts: inheritedSockets(listenFds, 67),
+              listeners: inheritedListeners(listenFds),
+            }
+          : {}),
         ...(options.admin === false ? {} : { admin: parseListen(options.admin) }),
       });
       const serves = `serves site ${server.site}: ${server.listens.join(' · ')}`;
@@ -47,7 +52,7 @@ async function restartWithSockets(siteDir: string, stateDir: string): Promise<vo
   const loaded = await loadSite(siteDir);
   const site = loaded.ok ? loaded.value : (await openLastGoodSite(stateDir).load())?.site;
   const self = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
-  const command = site && (await withBroadcastSockets(site, 67, self));
+  const command = site && (await withOpenSockets(site, { dhcp: 67, http: 80 }, self));
   if (command) process.execve?.(command[0] ?? '', command, process.env);
 }
 

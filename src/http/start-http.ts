@@ -5,7 +5,12 @@ import { AppError } from '../errors.ts';
 import { lowPortHint } from '../system/low-ports.ts';
 
 export type ListenAddress =
-  | { readonly host: string; readonly port: number }
+  | {
+      readonly host: string;
+      readonly port: number;
+      /** A socket that is bound there already. */
+      readonly fd?: number;
+    }
   | { readonly socketPath: string };
 
 export interface HttpServer {
@@ -38,6 +43,7 @@ export async function startHttp(app: RequestListener, listen: ListenAddress): Pr
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(cannotListen(listen, error)));
     if ('socketPath' in listen) server.listen(listen.socketPath, resolve);
+    else if (listen.fd !== undefined) server.listen({ fd: listen.fd }, resolve);
     else server.listen(listen.port, listen.host, resolve);
   });
   if ('socketPath' in listen) chmodSync(listen.socketPath, 0o600);

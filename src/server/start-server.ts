@@ -54,6 +54,8 @@ export interface ServerOptions {
    * and it hears the broadcasts of every interface.
    */
   readonly broadcasts?: ReadonlyMap<string, number>;
+  /** Sockets for HTTP that are bound already, by their addresses. */
+  readonly listeners?: ReadonlyMap<string, number>;
   /** 80, 69, 67 and 68 where left out. */
   readonly ports?: {
     readonly http?: number;
@@ -88,13 +90,17 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const prepare = (fleet: Fleet, number: number) =>
       prepareGeneration({ number, fleet, images, overlays: state.overlays });
     const first = await prepare(fleet, 1);
+    const fdOf = (address: string) => options.listeners?.get(address);
+    const isFree = ({ what, address }: Listening) => what !== 'HTTP' || fdOf(address) === undefined;
     const hostProblems = await checkHost(fleet.site);
     const served = servedNetworks(fleet.site);
     const problems = [
       ...hostProblems,
       ...(await checkImages(first, images)),
       // An address that this machine does not have is already said.
-      ...(hostProblems.length === 0 ? await checkPorts(placesOf(served, options)) : []),
+      ...(hostProblems.length === 0
+        ? await checkPorts(placesOf(served, options).filter(isFree))
+        : []),
     ];
     if (problems.length > 0) {
       throw cannotStart('the boot server cannot start', problems, 'cannot-start');
@@ -139,7 +145,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const openLoader = createLoaders(images);
     for (const network of served) {
       const address = network.server;
-      const http = await startHttp(bootApp, { host: address, port: httpPort });
+      const fd = fdOf(address);
+      const bound = fd === undefined ? {} : { fd };
+      const http = await startHttp(bootApp, { host: address, port: httpPort, ...bound });
       stops.push(() => http.stop());
       const tftp = await startTftpServer({
         address,

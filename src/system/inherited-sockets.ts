@@ -39,3 +39,13 @@ export function inheritedSockets(fds: ListenFds, port: number): ReadonlyMap<stri
   }
   return found;
 }
+
+/** File descriptors of the sockets for HTTP, by the address that they are bound to: those whose names begin with `http-`. */
+export function inheritedListeners(fds: ListenFds): ReadonlyMap<string, number> {
+  return new Map(
+    fds.names.flatMap((name, index) => {
+      const address = /^http-(.+)$/.exec(name)?.[1];
+      return address === undefined ? [] : [[address, firstFd + index] as const];
+    }),
+  );
+}

@@ -78,8 +78,9 @@ async function hear(client: string, mac: string, milliseconds: number) {
     .map((line) => JSON.parse(line) as object);
 }
 
-it('has a socket for each interface of a served network, and for no other', () => {
-  expect(lines.find((line) => line.kind === 'listening')?.sockets).toEqual(['to-a', 'to-b']);
+it('has a socket for each interface of a served network and for no other, and one for HTTP at each address', () => {
+  const sockets = lines.find((line) => line.kind === 'listening')?.sockets;
+  expect(sockets).toEqual(['to-a', 'to-b', 'http-10.77.0.1', 'http-10.78.0.1']);
 });
 
 it('answers each segment once, from its own address, and no other segment hears it', async () => {

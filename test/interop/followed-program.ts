@@ -3,6 +3,7 @@ import { createInterface } from 'node:readline';
 
 /** A running program and every line that it has said, of both outputs. */
 export interface FollowedProgram {
+  readonly pid: number;
   readonly lines: readonly string[];
   /** The first line from number `from` on that is meant; waits for it, and fails with all that was said. */
   line(what: string, isMeant: (line: string) => boolean, from?: number): Promise<string>;
@@ -38,6 +39,7 @@ export function followProgram(program: string, args: readonly string[]): Followe
     child.once('error', end);
   });
   return {
+    pid: child.pid ?? 0,
     lines,
     line: (what, isMeant, from = 0) =>
       new Promise((resolve, reject) => {

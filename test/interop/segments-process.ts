@@ -1,5 +1,5 @@
 import { startDhcpServer } from '../../src/pxe/dhcp-server.ts';
-import { withBroadcastSockets } from '../../src/server/open-broadcast-sockets.ts';
+import { withOpenSockets } from '../../src/server/open-sockets.ts';
 import { segmentsOf, servedNetworks } from '../../src/server/start-checks.ts';
 import { inheritedSockets, parseListenFds } from '../../src/system/inherited-sockets.ts';
 import { memoryLeases } from '../memory-leases.ts';
@@ -11,7 +11,7 @@ const site = aDhcpSite({ boot: { server: ip('10.77.0.1') } });
 const fds = parseListenFds(process.env, process.pid);
 if (!fds) {
   const self = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
-  const command = await withBroadcastSockets(site, 67, self);
+  const command = await withOpenSockets(site, { dhcp: 67, http: 80 }, self);
   if (!command) throw new Error('no interface has an address of the site');
   process.execve?.(command[0] ?? '', command, process.env);
 }
