@@ -88,6 +88,7 @@ it('a machine that is put on the port of another is its node, whose role file na
   const loader = await runUdhcpc(host, segment.folder, [...rom, '-x', '77:726f6c6563616c6c']);
   expect(loader.ip).toBe('10.78.0.31');
   await host.ip('route add default via 10.78.0.254');
+  await behind.router.ip('route replace 10.78.0.31/32 dev port7');
   const script = await fetched(host, loader.boot_file?.replaceAll(/\$\{[^}]+\}/g, '') ?? '');
   expect(script).toContain('rolecall.node=edge1 ');
   expect(script).toContain(`BOOTIF=01-${mac.replaceAll(':', '-')} `);
