@@ -78,17 +78,21 @@ shift
 cat < "$run" > "$root/run/hook"
 chmod 0700 "$root/run/hook"
 if [ "$network" = yes ]; then
-  : > "$root/run/resolv.conf"
   cat /etc/resolv.conf > "$root/run/resolv.conf"
+  # The root's own may be a link, which from here would lead to a file of this machine.
+  resolv=$root/etc/resolv.conf
+  target=$(readlink "$resolv" || :)
+  [ -z "$target" ] || rm "$resolv"
   made=''
-  [ -e "$root/etc/resolv.conf" ] || { made=1; : > "$root/etc/resolv.conf"; }
-  mount --bind "$root/run/resolv.conf" "$root/etc/resolv.conf"
+  [ -e "$resolv" ] || { made=1; : > "$resolv"; }
+  mount --bind "$root/run/resolv.conf" "$resolv"
 fi
 status=0
 chroot "$root" "$@" /run/hook >&2 || status=$?
 if [ "$network" = yes ]; then
-  umount "$root/etc/resolv.conf"
-  [ -z "$made" ] || rm "$root/etc/resolv.conf"
+  umount "$resolv"
+  [ -z "$made" ] || rm "$resolv"
+  [ -z "$target" ] || ln -s "$target" "$resolv"
 fi
 exit "$status"
 `;

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -14,7 +14,7 @@ packages: [dash, grep, of-the-site]
 sources: [{ uri: '${uri}', suite: site, components: [main], key: site.asc }]
 prune: { paths: [usr/share/man, usr/share/locale] }
 files: [files, { from: motd, to: etc/motd, mode: 0640, owner: '0:4' }]
-hooks: [{ run: hooks/one, secrets: [token] }, hooks/two]
+hooks: [{ run: hooks/one, secrets: [token] }, hooks/two, { run: hooks/three, network: true }]
 `;
 const hookOne = `#!/bin/sh
 set -e
@@ -28,6 +28,10 @@ const hookTwo = `#!/bin/sh
 ls /run/secrets > /etc/secrets-of-two
 rm /usr/bin/tempfile
 chmod 0700 /usr/bin/savelog
+`;
+
+const hookThree = (uri: string) => `#!/bin/sh
+busybox wget -q -O /etc/fetched ${uri}/dists/site/Release
 `;
 
 let folder = '';
@@ -48,6 +52,10 @@ beforeAll(async () => {
   await write('files/etc/edge.conf', 'edge: true\n');
   await write('hooks/one', hookOne, 0o755);
   await write('hooks/two', hookTwo, 0o755);
+  await write('hooks/three', hookThree(repository.uri), 0o755);
+  // As a link of systemd-resolved it would lead to a file of this machine, seen from outside the root.
+  await writeFile(join(folder, 'of-the-host'), 'untouched');
+  await symlink(join(folder, 'of-the-host'), join(site, 'images/files/etc/resolv.conf'));
   await writeFile(join(folder, 'token'), `${planted}-in-a-file`);
 });
 afterAll(async () => {
@@ -80,6 +88,8 @@ it('what an image adds to another is a layer of its own, the same bytes each tim
   expect(repository.asked).toContain('/pool/of-the-site_1.0_all.deb');
   expect(await found('etc/length')).toBe(String(2 * `${planted}-in-a-file`.length));
   expect(await found('etc/interfaces'), 'loopback alone').toBe('1');
+  expect(await found('etc/fetched'), 'with the network').toContain('Codename: site');
+  expect(await readFile(join(folder, 'of-the-host'), 'utf8')).toBe('untouched');
   expect(await found('etc/secrets-of-two'), 'the first hook’s secret').toBe('');
   expect(await found('etc/environment-of-hook')).not.toMatch(/PLANTED|VITEST|USER/);
   const { stdout } = await runProgram('find', [tree, '-printf', '%P %y %m %U:%G %t\n']);
