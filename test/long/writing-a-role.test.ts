@@ -59,6 +59,8 @@ it('the role of docs/writing-a-role.md is pasted, built and booted, and follows 
     {
       name: 'writing-a-role',
       images: state,
+      // The site of the page.
+      site: join(import.meta.dirname, '../../examples/lab'),
       only: ['web2'],
       edit: async (site) => {
         await paste(site, 'Write it');
