@@ -8,6 +8,7 @@ import {
   type SiteNode,
   selectNodes,
 } from '../site/site.ts';
+import { replicationPort, volumeNumbers } from '../volumes/volume-numbers.ts';
 import { describeBalancer, type TemplateBalancer } from './describe-balancer.ts';
 import { bondName } from './render-links.ts';
 import type { Params } from './role-params.ts';
@@ -22,6 +23,8 @@ export interface TemplateContext {
     readonly console: { readonly device: string; readonly baud: number };
     /** Volumes that this node mounts as a client. */
     readonly volumes: readonly { readonly name: string; readonly at: string }[];
+    /** Volumes of which this node holds a copy, and the TCP port of their replication. */
+    readonly copies: readonly { readonly name: string; readonly port: number }[];
     /** What this node does as a balancer; its lists are empty where it is none. */
     readonly balancer: TemplateBalancer;
   };
@@ -118,6 +121,7 @@ export function createTemplateContext(
   params: Readonly<Record<string, Params>>,
   siteTexts: SiteTexts,
 ): TemplateContext {
+  const numbers = volumeNumbers(site.volumes.keys());
   return {
     node: {
       ...describeNode(site, node),
@@ -125,6 +129,9 @@ export function createTemplateContext(
       volumes: [...site.volumes.values()]
         .filter((volume) => selectNodes(site, volume.clients).includes(node.name))
         .map(({ name, at }) => ({ name, at })),
+      copies: [...site.volumes.values()]
+        .filter((volume) => volume.nodes.includes(node.name))
+        .map(({ name }) => ({ name, port: replicationPort(numbers.get(name) ?? 0) })),
       balancer: describeBalancer(site, node.name),
     },
     site: {
