@@ -17,6 +17,7 @@ import {
 import { createBuildProgress } from './build-progress.ts';
 import { type RegisterCommand, say } from './command.ts';
 import { confirm } from './confirm.ts';
+import { askPublishGate, type PublishGate } from './publish-gate.ts';
 import { renderTable } from './table.ts';
 
 interface BuildOptions {
@@ -93,6 +94,7 @@ export const register: RegisterCommand = (program, globals) => {
         throw new AppError('usage', '--locked and --update exclude each other', 'give one of them');
       }
       const progress = createBuildProgress(process.stderr, Date.now);
+      let gate: PublishGate = { notes: [] };
       const { image, built, published, changes } = await buildImage({
         ...about,
         ...(cacheLimit === undefined ? {} : { cacheLimit }),
@@ -104,6 +106,10 @@ export const register: RegisterCommand = (program, globals) => {
           if (!options.yes) await confirm('update');
         },
         secrets: readSecrets(options.secret),
+        mayPublish: async (store, image) => {
+          gate = await askPublishGate(globals(), store, image);
+          return gate.refusal === undefined;
+        },
         ...(options.mirror === undefined ? {} : { mirror: options.mirror }),
         now: Date.now,
         onEvent: json ? () => undefined : progress.show,
@@ -116,6 +122,7 @@ export const register: RegisterCommand = (program, globals) => {
             2,
           ),
         );
+        if (options.publish && gate.refusal) throw gate.refusal;
         return;
       }
       const seconds = ((Date.now() - start) / 1000).toFixed(1);
@@ -124,7 +131,10 @@ export const register: RegisterCommand = (program, globals) => {
           ? `image ${name} ${image.digest} built in ${seconds} s`
           : `image ${name} ${image.digest}: nothing changed, nothing to do (--update looks for newer packages)`,
       );
+      for (const note of gate.notes) say(note);
+      if (options.publish && gate.refusal) throw gate.refusal;
       if (published) say('published: nodes boot it from now on');
+      else if (gate.refusal) say(`not published: ${gate.refusal.message}\n${gate.refusal.hint}`);
       else if (built) say(`not published: rolecall image publish ${image.digest.slice(0, 12)}`);
     });
 };

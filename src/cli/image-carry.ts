@@ -11,6 +11,7 @@ import { renderProblems } from '../render-problems.ts';
 import { loadSite } from '../site/load-site.ts';
 import { type GlobalOptions, say } from './command.ts';
 import { findImage, imageWord, shortDigest } from './find-image.ts';
+import { askPublishGate } from './publish-gate.ts';
 
 /** `image key`, `export` and `import`: an image built on one machine and booted from another. */
 export function registerCarry(image: Command, globals: () => GlobalOptions): void {
@@ -69,10 +70,17 @@ export function registerCarry(image: Command, globals: () => GlobalOptions): voi
       const found = await underBuildLock(state, async () => {
         const taken = await importImage(file, store, trust);
         await store.tag(taken.digest, 'built');
-        if (published) await store.tag(taken.digest, 'published');
         return taken;
       });
       const { name, architecture } = found.manifest;
+      if (published) {
+        const { refusal } = await askPublishGate(globals(), store, found);
+        if (refusal) {
+          const message = `${name} ${found.digest} is taken in, and not published:\n${refusal.message}`;
+          throw new AppError(refusal.code, message, refusal.hint);
+        }
+        await store.tag(found.digest, 'published');
+      }
       const row = { name, architecture, digest: found.digest, published };
       if (json) return say(JSON.stringify([row], null, 2));
       say(`took in ${name} ${architecture} ${found.digest}`);

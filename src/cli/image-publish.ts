@@ -4,6 +4,7 @@ import { AppError } from '../errors.ts';
 import { type ImageStore, openImageStore, type StoredImage } from '../images/image-store.ts';
 import { type GlobalOptions, say } from './command.ts';
 import { findImage, imageWord, refuseDamaged, shortDigest } from './find-image.ts';
+import { askPublishGate } from './publish-gate.ts';
 
 /** `image publish` and `image rollback`: which image nodes boot. */
 export function registerPublish(image: Command, globals: () => GlobalOptions): void {
@@ -11,13 +12,20 @@ export function registerPublish(image: Command, globals: () => GlobalOptions): v
     .command('publish')
     .description('let nodes boot this image from their next boot on')
     .argument('<image>', imageWord)
-    .action(async (word: string) => {
+    .option('--untested', 'also where the site asks for a test that it did not pass')
+    .action(async (word: string, { untested }: { untested?: boolean }) => {
       const { state, json } = globals();
       const store = openImageStore(state);
       const found = await findImage(store, word);
       await refuseDamaged(store, found);
+      const { refusal, notes } = await askPublishGate(globals(), store, found);
+      if (refusal && !untested) throw refusal;
       await store.tag(found.digest, 'published');
-      if (json) return say(JSON.stringify([{ digest: found.digest, published: true }], null, 2));
+      const warnings = refusal ? [`PUBLISHED UNTESTED: ${refusal.message}`] : notes;
+      for (const warning of warnings) process.stderr.write(`rolecall: ${warning}\n`);
+      if (json) {
+        return say(JSON.stringify([{ digest: found.digest, published: true, warnings }], null, 2));
+      }
       say(`published: nodes boot ${found.manifest.name} ${shortDigest(found)} from now on`);
     });
 

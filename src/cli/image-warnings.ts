@@ -1,6 +1,7 @@
 import { nodeArchitecture } from '../boot/node-architecture.ts';
 import { AppError, type Problem } from '../errors.ts';
-import { openImageStore } from '../images/image-store.ts';
+import { type ImageStore, openImageStore, type StoredImage } from '../images/image-store.ts';
+import { publishedUntested } from '../images/judge-image.ts';
 import { checkAgainstImage } from '../roles/check-fleet.ts';
 import type { Fleet } from '../roles/fleet.ts';
 import type { SiteNode } from '../site/site.ts';
@@ -25,9 +26,22 @@ export async function imageWarnings(
       continue;
     }
     const booting = nodes.filter((node) => node.image === name);
+    found.push(...(await testWarnings(fleet, store, image)));
     found.push(...checkAgainstImage(fleet, image.manifest, booting));
   }
   return found;
+}
+
+/** That the published image is not tested, where the site wants it to be. */
+async function testWarnings(
+  fleet: Fleet,
+  store: ImageStore,
+  image: StoredImage,
+): Promise<readonly Problem[]> {
+  const warning = await publishedUntested(fleet, store, image);
+  if (warning === '') return [];
+  const hint = `rolecall image test ${image.digest.slice(0, 12)}, or rolecall image rollback`;
+  return [{ file: 'site.yaml', line: 0, path: 'images.publish', message: warning, hint }];
 }
 
 function notCompared(error: unknown): AppError {

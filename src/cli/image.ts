@@ -8,12 +8,14 @@ import {
   partsOf,
   type StoredImage,
 } from '../images/image-store.ts';
+import { type ImageTests, parseImageTests } from '../images/image-tests.ts';
 import { readImageSizes } from '../images/read-image-sizes.ts';
 import { type RegisterCommand, say } from './command.ts';
 import { findImage, imageWord, mebibytes } from './find-image.ts';
 import { registerCarry } from './image-carry.ts';
 import { registerGc } from './image-gc.ts';
 import { registerPublish } from './image-publish.ts';
+import { registerTest } from './image-test.ts';
 import { renderTable } from './table.ts';
 
 export const register: RegisterCommand = (program, globals) => {
@@ -30,18 +32,20 @@ export const register: RegisterCommand = (program, globals) => {
         (await opened.list()).map(async (found) => ({
           ...rowOf(found),
           published: (await stepOf(opened, found)) ?? null,
+          tests: await testsOf(opened, found),
         })),
       );
       if (json()) return say(JSON.stringify(rows, null, 2));
       if (rows.length === 0) return say('no image yet: rolecall build');
       say(
         renderTable(
-          ['image', 'architecture', 'digest', 'tags', 'kernel', 'packages', 'root'],
+          ['image', 'architecture', 'digest', 'tags', 'tested as', 'kernel', 'packages', 'root'],
           rows.map((row) => [
             row.name,
             row.architecture,
             row.digest.slice(0, 12),
             [...row.tags, ...(row.published ? [before(row.published)] : [])].join(' '),
+            row.tests ? summarizeTests(row.tests) : 'not tested',
             row.kernelVersion,
             String(row.packages),
             mebibytes(row.size.root),
@@ -56,9 +60,11 @@ export const register: RegisterCommand = (program, globals) => {
     .argument('<image>', imageWord)
     .option('--sizes', 'show what makes it big: packages, folders, what was pruned')
     .action(async (word: string, { sizes }: { sizes?: boolean }) => {
-      const found = await findImage(store(), word);
-      if (sizes) return showSizes(store(), found, json());
-      if (json()) return say(JSON.stringify([found], null, 2));
+      const opened = store();
+      const found = await findImage(opened, word);
+      if (sizes) return showSizes(opened, found, json());
+      const tests = await testsOf(opened, found);
+      if (json()) return say(JSON.stringify([{ ...found, tests }], null, 2));
       const row = rowOf(found);
       say(`${row.name} ${row.architecture} (${found.manifest.suite})`);
       say(`digest    ${row.digest}`);
@@ -70,6 +76,19 @@ export const register: RegisterCommand = (program, globals) => {
         renderTable(
           ['part', 'size', 'digest'],
           partsOf(found.manifest).map(([part, blob]) => [part, mebibytes(blob.size), blob.digest]),
+        ),
+      );
+      say('');
+      if (!tests) return say(`not tested: rolecall image test ${row.digest.slice(0, 12)}`);
+      say(
+        renderTable(
+          ['role', 'test', 'when', 'detail'],
+          Object.entries(tests.roles).map(([role, { outcome, at, detail }]) => [
+            role,
+            outcome,
+            at,
+            detail,
+          ]),
         ),
       );
     });
@@ -131,6 +150,7 @@ export const register: RegisterCommand = (program, globals) => {
       );
     });
 
+  registerTest(image, globals);
   registerPublish(image, globals);
   registerCarry(image, globals);
   registerGc(image, globals);
@@ -174,6 +194,18 @@ async function showSizes(store: ImageStore, { digest, manifest }: StoredImage, j
 async function stepOf(store: ImageStore, { digest, manifest }: ImageListing) {
   const step = (await store.published(manifest.name, manifest.architecture)).indexOf(digest);
   return step < 0 ? undefined : step;
+}
+
+/** What `image test` found; null where it was never run. */
+async function testsOf(store: ImageStore, { digest }: ImageListing) {
+  return parseImageTests(await store.note(digest, 'tests')) ?? null;
+}
+
+/** `base, spare, web`, with a word at each role that did not pass. */
+function summarizeTests({ roles }: ImageTests): string {
+  return Object.entries(roles)
+    .map(([role, { outcome }]) => (outcome === 'passed' ? role : `${role} (${outcome})`))
+    .join(', ');
 }
 
 const before = (step: number) => (step === 1 ? 'before' : `before-${step}`);

@@ -2,12 +2,11 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../errors.ts';
-import { isLabRunning, startControl } from '../lab/control.ts';
+import { isLabRunning } from '../lab/control.ts';
 import { availableMemory, planMemory } from '../lab/memory-budget.ts';
 import type { Accelerator } from '../lab/qemu-args.ts';
 import { type Scenario, withLab } from '../lab/scenario.ts';
 import { holdsWith } from '../lab/start-order.ts';
-import { describeLab } from '../lab/supervisor.ts';
 import { planGuests } from '../lab/vm-spec.ts';
 import { adaptSite } from '../rehearsal/adapt-site.ts';
 import { addMailbox, type Mailbox } from '../rehearsal/add-mailbox.ts';
@@ -21,6 +20,7 @@ import { loadFleet } from '../roles/load-fleet.ts';
 import { loadSite } from '../site/load-site.ts';
 import type { Site } from '../site/site.ts';
 import { type GlobalOptions, say } from './command.ts';
+import { withControl } from './lab-control.ts';
 
 /** What can be typed after `lab test`, read. */
 export interface RehearsalWishes {
@@ -117,22 +117,7 @@ async function prove(
   wishes: RehearsalWishes,
 ): Promise<Rehearsal> {
   const start = Date.now();
-  let phase: 'running' | 'ending' = 'running';
-  let end: () => void = () => {};
-  const toldToEnd = new Promise<void>((resolve) => {
-    end = resolve;
-  });
-  const control = await startControl(lab.lab.folder.root, {
-    report: async () => {
-      const told = await describeLab(lab.lab);
-      const { guests } = lab.lab.plan;
-      return { phase, step: '', guests, waiting: [], problem: '', ...told };
-    },
-    guest: async (verb, node) => lab.lab[verb](await lab.lab.guestName(node)),
-    link: async (node, network, state) => lab.link(node, network, state),
-    down: () => end(),
-  });
-  try {
+  return withControl(lab, async (lookAround) => {
     // The copy: the lab's machines may stand in for others of the operator's.
     const loaded = await loadSite(lab.site);
     if (!loaded.ok) throw invalid(loaded.problems);
@@ -143,36 +128,14 @@ async function prove(
     await keepConsoles(lab, guests, join(wishes.report, 'consoles'));
     if (wishes.keep) {
       await writeReport({ ...found, notes }, wishes.report);
-      process.once('SIGINT', end).once('SIGTERM', end);
-      say(await renderLookAround(lab, globals.state));
-      await toldToEnd;
+      await lookAround(globals.state);
     }
     return { ...found, notes };
-  } finally {
-    phase = 'ending';
-    control.closeAllConnections();
-    control.close();
-  }
-}
-
-async function renderLookAround(lab: Scenario, state: string): Promise<string> {
-  const { consoleUrl, rows, ports } = await describeLab(lab.lab);
-  const logins = rows.flatMap(({ name, address }) => {
-    const port = ports[address]?.find((p) => p.service === 'ssh')?.host;
-    if (port === undefined) return [];
-    const trust = '-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null';
-    return [`  ssh -i ${lab.lab.folder.key} -p ${port} ${trust} root@127.0.0.1    # ${name}`];
   });
-  return [
-    '\nThe machines stay on. Look around:',
-    `  ${consoleUrl}`,
-    ...logins,
-    `  rolecall --state ${state} lab status    # also console, kill, start, reboot`,
-    'Ctrl-C, or rolecall lab down, ends them.',
-  ].join('\n');
 }
 
-async function writeReport(rehearsal: Rehearsal, folder: string): Promise<void> {
+/** Writes what people and CI systems read of a rehearsal into a folder. */
+export async function writeReport(rehearsal: Rehearsal, folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, 'report.html'), renderHtml(rehearsal));
   await writeFile(join(folder, 'timeline.svg'), renderTimeline(rehearsal));

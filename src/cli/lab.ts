@@ -42,7 +42,9 @@ import { loadSite } from '../site/load-site.ts';
 import type { Site } from '../site/site.ts';
 import { createBuildProgress } from './build-progress.ts';
 import { type GlobalOptions, type RegisterCommand, say } from './command.ts';
+import { imageTestRoot } from './image-test.ts';
 import { showConsole } from './lab-console.ts';
+import { parseAccelerator, parseCount, splitNames } from './lab-options.ts';
 import { rehearse } from './lab-test.ts';
 import { renderTable } from './table.ts';
 
@@ -70,11 +72,12 @@ const exampleSite = resolve(import.meta.dirname, '../../examples/lab');
 const rootOf = (globals: GlobalOptions) => join(globals.state, 'lab');
 const rehearsalOf = (globals: GlobalOptions) => join(rootOf(globals), 'rehearsal');
 
-/** The folder of the lab that runs: that of `lab up`, or else of a rehearsal. */
+/** The folder of the lab that runs: that of `lab up`, or else of a rehearsal or an image test. */
 async function runningRoot(globals: GlobalOptions): Promise<string> {
-  if (await isLabRunning(rootOf(globals))) return rootOf(globals);
-  const rehearses = await isLabRunning(rehearsalOf(globals));
-  return rehearses ? rehearsalOf(globals) : rootOf(globals);
+  for (const root of [rootOf(globals), rehearsalOf(globals), imageTestRoot(globals.state)]) {
+    if (await isLabRunning(root)) return root;
+  }
+  return rootOf(globals);
 }
 
 /** Adds `lab`: the fleet in QEMU on this PC. */
@@ -225,13 +228,13 @@ async function planLab(
     );
   }
   const site = loaded.value;
-  const uefi = names(options.uefi);
+  const uefi = splitNames(options.uefi);
   const all = planGuests(site, {
     spares: parseCount('--spares', options.spares, 0),
     memory: parseCount('--memory', options.memory, 64),
     ...(uefi ? { uefi } : {}),
   });
-  const wanted = chooseGuests(site, all, names(options.only));
+  const wanted = chooseGuests(site, all, splitNames(options.only));
   const progress = createBuildProgress(process.stderr, Date.now);
   const image = await ensureImage(folder.builds, folder.site, progress.show).finally(progress.end);
   await prepareLabState(folder, folder.builds);
@@ -278,7 +281,7 @@ async function planLab(
 
 async function test(globals: GlobalOptions, options: TestOptions): Promise<void> {
   const accelerator = parseAccelerator(options.accel);
-  const only = names(options.only);
+  const only = splitNames(options.only);
   await rehearse(globals, {
     source: sourceOf(globals),
     root: rehearsalOf(globals),
@@ -313,28 +316,6 @@ function chooseGuests(
     'lab-unknown-guest',
     `the lab has no guest ${strange.join(', ') || only.join(', ')}`,
     `its guests are ${all.map((guest) => guest.name).join(', ')}`,
-  );
-}
-
-/** Names separated by commas. */
-function names(text: string | undefined): readonly string[] | undefined {
-  return text?.split(',').filter(Boolean);
-}
-
-/** What `--accel` says; refused before an image is built for the lab. */
-function parseAccelerator(wanted: string | undefined): Accelerator | undefined {
-  if (wanted === undefined || wanted === 'kvm' || wanted === 'tcg') return wanted;
-  throw new AppError('usage', `--accel ${wanted} is unknown`, '--accel kvm, or --accel tcg');
-}
-
-/** A whole number from the command line, at least `least`. */
-function parseCount(option: string, text: string, least: number): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= least) return value;
-  throw new AppError(
-    'usage',
-    `${option} ${text} is not possible`,
-    `a whole number from ${least} on`,
   );
 }
 

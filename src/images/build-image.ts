@@ -55,6 +55,8 @@ export interface BuildRequest {
   readonly cacheLimit?: number;
   /** Move the tag `published` too; the first build of an image does so anyway. */
   readonly publish: boolean;
+  /** Whether the site lets this image be published. */
+  readonly mayPublish: (store: ImageStore, image: StoredImage) => Promise<boolean>;
   /** A Debian mirror instead of the host's own. */
   readonly mirror?: string;
   readonly now: () => number;
@@ -153,7 +155,10 @@ async function buildUnderLock(request: BuildRequest): Promise<BuildResult> {
   if (!present || request.cacheLimit !== undefined) {
     await tidyCache(request, await plannedOutputs(planFile, steps, store), new Set(used));
   }
-  const publishes = (request.publish || !before) && before !== image.digest;
+  const publishes =
+    (request.publish || !before) &&
+    before !== image.digest &&
+    (await request.mayPublish(store, image));
   if (publishes) await store.tag(image.digest, 'published');
   return { image, built: !present, published: publishes, changes };
 }

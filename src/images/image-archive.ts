@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { type Extract, extract, type Header, pack } from 'tar-stream';
 import { type Blob, type ImageManifest, readManifest } from '../boot/image-manifest.ts';
-import { digestOf, parseDigest } from '../digest.ts';
+import { canonicalJson, type Digest, digestOf, parseDigest } from '../digest.ts';
 import { AppError } from '../errors.ts';
 import type { ImageKey } from '../site/image-key.ts';
 import { isLabel } from '../site/read-values.ts';
@@ -15,21 +15,35 @@ import {
   isSigned,
   parseSignature,
   renderSignature,
-  signImage,
+  type SignedThing,
+  signDigest,
 } from './image-signature.ts';
 import { type ImageStore, partsOf, type StoredImage } from './image-store.ts';
+import { type ImageTests, mergeTests, parseImageTests } from './image-tests.ts';
 
-/** Names in the archive, in the order in which they stand there; blobs follow, `blobs/<digest>` each. */
+/**
+ * Names in the archive, in the order in which they stand there; the last two only where there are notes. Blobs
+ * follow, `blobs/<digest>` each.
+ */
 const manifestName = 'manifest.json';
 const signatureName = 'signature';
+const notesName = 'notes.json';
+const notesSignatureName = 'notes.signature';
 
 /** Bytes; a manifest lists every package and unit, of which even a large image has thousands. */
 const largestManifest = 16 * 1024 * 1024;
+const largestNotes = 1024 * 1024;
 const largestSignature = 1024;
 
+/** What is known of an image besides the image; names the image, so that a signature is for no other. */
+interface Notes {
+  readonly image: Digest;
+  readonly tests: ImageTests;
+}
+
 /**
- * Writes the image into one file, a POSIX tar with a signature by `key`: the same bytes for the same image
- * and key. The file is there whole or not at all. Refuses a damaged image (`damaged-image`).
+ * Writes the image and what its tests found into one file, a POSIX tar with signatures by `key`: the same bytes
+ * for the same image, tests and key. The file is there whole or not at all. Refuses a damaged image (`damaged-image`).
  */
 export async function exportImage(
   image: StoredImage,
@@ -45,6 +59,7 @@ export async function exportImage(
       'rolecall build',
     );
   }
+  const tests = parseImageTests(await store.note(image.digest, 'tests'));
   const aside = `${file}.tmp`;
   const archive = pack();
   const written = pipeline(archive, createWriteStream(aside));
@@ -53,7 +68,14 @@ export async function exportImage(
       written,
       (async () => {
         archive.entry(headerOf(manifestName), await store.text(image.digest));
-        archive.entry(headerOf(signatureName), renderSignature(signImage(image.digest, key)));
+        const signature = signDigest('image', image.digest, key);
+        archive.entry(headerOf(signatureName), renderSignature(signature));
+        if (tests) {
+          const notes = canonicalJson({ image: image.digest, tests } satisfies Notes);
+          archive.entry(headerOf(notesName), notes);
+          const signed = signDigest('notes', digestOf(notes), key);
+          archive.entry(headerOf(notesSignatureName), renderSignature(signed));
+        }
         for (const { digest, size } of blobsOf(image.manifest)) {
           const entry = archive.entry({ ...headerOf(`blobs/${digest}`), size });
           await pipeline(createReadStream(store.blobPath(digest)), entry);
@@ -117,6 +139,8 @@ async function takeEntries(
 ): Promise<StoredImage> {
   let text: string | undefined;
   let manifest: ImageManifest | undefined;
+  let notes: string | undefined;
+  let tests: ImageTests | undefined;
   const missing = new Map<string, Blob>();
   for await (const entry of entries) {
     const { name } = entry.header;
@@ -125,9 +149,15 @@ async function takeEntries(
       text = await readText(entry.header, bytes, manifestName, largestManifest, file);
     } else if (manifest === undefined) {
       const line = await readText(entry.header, bytes, signatureName, largestSignature, file);
-      refuseUnlessTrusted(text, parseSignature(line), trusted, file);
+      refuseUnlessTrusted('image', text, parseSignature(line), trusted, file);
       manifest = readSigned(text, file);
       for (const blob of blobsOf(manifest)) missing.set(`blobs/${blob.digest}`, blob);
+    } else if (name === notesName && notes === undefined) {
+      notes = await readText(entry.header, bytes, notesName, largestNotes, file);
+    } else if (name === notesSignatureName && notes !== undefined && !tests) {
+      const line = await readText(entry.header, bytes, notesSignatureName, largestSignature, file);
+      refuseUnlessTrusted('notes', notes, parseSignature(line), trusted, file);
+      tests = readNotes(notes, digestOf(text), file);
     } else {
       const blob = missing.get(name);
       if (!blob)
@@ -137,8 +167,22 @@ async function takeEntries(
     }
   }
   if (!manifest) throw damaged(file, 'ends before the signature of the image');
+  if (notes !== undefined && !tests) throw damaged(file, 'has notes without a signature');
   if (missing.size > 0) throw damaged(file, `lacks ${missing.size} parts of the image`);
-  return store.addImage(manifest, text);
+  const image = await store.addImage(manifest, text);
+  if (tests) {
+    const before = parseImageTests(await store.note(image.digest, 'tests'));
+    await store.writeNote(image.digest, 'tests', mergeTests(before, tests));
+  }
+  return image;
+}
+
+/** What the tests of this image found. */
+function readNotes(text: string, image: Digest, file: string): ImageTests {
+  const notes = JSON.parse(text) as Partial<Notes>;
+  const tests = parseImageTests(notes.tests);
+  if (tests && notes.image === image) return tests;
+  throw damaged(file, 'has notes that are none on this image');
 }
 
 async function readText(
@@ -157,15 +201,16 @@ async function readText(
 }
 
 function refuseUnlessTrusted(
+  what: SignedThing,
   text: string,
   signature: ImageSignature | undefined,
   trusted: readonly ImageKey[],
   file: string,
 ): void {
   if (!signature) throw damaged(file, 'has no signature that can be read');
-  if (!isSigned(digestOf(text), signature)) {
+  if (!isSigned(what, digestOf(text), signature)) {
     throw untrusted(
-      `the signature in ${file} is not one of this image: the file was changed`,
+      `the signature in ${file} is not one of ${what === 'image' ? 'this image' : 'these notes'}: the file was changed`,
       'export it again where it was built',
     );
   }

@@ -10,16 +10,18 @@ import type { Digest } from '../digest.ts';
 import { AppError } from '../errors.ts';
 import { formatImageKey, type ImageKey, imageKeyBytes, parseImageKey } from '../site/image-key.ts';
 
-/** An image's signature: Ed25519 (RFC 8032) over {@link messageOf} its digest. */
+/** A signature: Ed25519 (RFC 8032) over {@link messageOf} the digest of an image or of notes on one. */
 export interface ImageSignature {
   readonly key: ImageKey;
   /** 64 bytes in base64. */
   readonly signature: string;
 }
 
+export type SignedThing = 'image' | 'notes';
+
 /** What is signed says what it is: a signature of something else with the same key is none of an image. */
-function messageOf(image: Digest): Buffer {
-  return Buffer.from(`rolecall image ${image}\n`);
+function messageOf(what: SignedThing, digest: Digest): Buffer {
+  return Buffer.from(`rolecall ${what} ${digest}\n`);
 }
 
 /** A new private key, as PEM (PKCS #8). */
@@ -51,17 +53,21 @@ export function publicHalf(key: KeyObject): ImageKey {
   return formatImageKey(Buffer.from(x, 'base64url'));
 }
 
-export function signImage(image: Digest, key: KeyObject): ImageSignature {
+export function signDigest(what: SignedThing, digest: Digest, key: KeyObject): ImageSignature {
   return {
     key: publicHalf(key),
-    signature: sign(undefined, messageOf(image), key).toString('base64'),
+    signature: sign(undefined, messageOf(what, digest), key).toString('base64'),
   };
 }
 
-export function isSigned(image: Digest, { key, signature }: ImageSignature): boolean {
+export function isSigned(
+  what: SignedThing,
+  digest: Digest,
+  { key, signature }: ImageSignature,
+): boolean {
   const x = imageKeyBytes(key).toString('base64url');
   const object = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' });
-  return verify(undefined, messageOf(image), object, Buffer.from(signature, 'base64'));
+  return verify(undefined, messageOf(what, digest), object, Buffer.from(signature, 'base64'));
 }
 
 export function renderSignature({ key, signature }: ImageSignature): string {

@@ -1,10 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
 import { constants, copyFile, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Blob, type ImageManifest, readManifest } from '../boot/image-manifest.ts';
 import { canonicalJson, type Digest, digestOf, parseDigest } from '../digest.ts';
 import { AppError } from '../errors.ts';
 import { syncFolder, writeDurably } from '../system/durable-file.ts';
+import { watchTree } from '../system/watch-tree.ts';
 import { type ImageTag, imageTags, namesIn, openImageTags, textOf } from './image-tags.ts';
 import { moveTag, type TagHistory, takeTagBack } from './tag-history.ts';
 
@@ -27,7 +29,10 @@ export interface StoreDamage {
   readonly message: string;
 }
 
-/** Images by digest on this machine's disk; nothing in it ever changes but the tags. */
+/** `tests` is what `image test` found. No note is part of an image, nor of its digest. */
+export type NoteKind = 'tests';
+
+/** Images by digest on this machine's disk; nothing in it ever changes but the tags and the notes. */
 export interface ImageStore {
   /** The image that the tag names, or undefined where there is none. */
   resolve(name: string, architecture: string, tag?: ImageTag): Promise<StoredImage | undefined>;
@@ -53,6 +58,10 @@ export interface ImageStore {
   text(digest: Digest): Promise<string>;
   /** Takes an image in; all its blobs must be there. `text` is its manifest as it came from elsewhere. */
   addImage(manifest: ImageManifest, text?: string): Promise<StoredImage>;
+  /** What is known of an image besides the image: its tests; undefined where nothing is. */
+  note(digest: Digest, kind: NoteKind): Promise<unknown>;
+  /** Writes that down, durable when this resolves; another of the same kind is gone. */
+  writeNote(digest: Digest, kind: NoteKind, note: unknown): Promise<void>;
   /** Moves the tag of the image's name and architecture to it, at once or not at all. */
   tag(digest: Digest, tag: ImageTag): Promise<void>;
   /**
@@ -60,7 +69,7 @@ export interface ImageStore {
    * it did not name (`not-published-before`).
    */
   rollback(digest: Digest): Promise<void>;
-  /** Calls when a tag has moved; gives back what ends that. */
+  /** Calls when a tag has moved or a note was written; gives back what ends that. */
   watchTags(listener: () => void): () => void;
   /** Reads every blob of the image and compares size and digest. */
   verify(digest: Digest): Promise<StoreDamage[]>;
@@ -83,6 +92,8 @@ export function openImageStore(stateDir: string): ImageStore {
   const blobPath = (digest: Digest) => join(root, 'blobs', digest);
   const manifestPath = (digest: Digest) => join(root, 'manifests', `${digest}.json`);
   const asideFolder = join(root, 'incoming');
+  const notesFolder = join(root, 'notes');
+  const notePath = (digest: Digest, kind: NoteKind) => join(notesFolder, `${digest}.${kind}.json`);
   const tags = openImageTags(root);
 
   const read: ImageStore['read'] = async (digest) => {
@@ -156,6 +167,13 @@ export function openImageStore(stateDir: string): ImageStore {
       if (!image) await rm(manifestPath(digest), { force: true });
       for (const [, blob] of image ? partsOf(image.manifest) : []) needed.add(blob.digest);
     }
+    const present = new Set<string>(await digests());
+    for (const name of await namesIn(notesFolder)) {
+      const whose = name.slice(0, name.indexOf('.'));
+      if (name.endsWith('.tmp') || !present.has(whose)) {
+        await rm(join(notesFolder, name), { force: true });
+      }
+    }
     let bytes = 0;
     for (const name of await namesIn(join(root, 'blobs'))) {
       if (needed.has(name)) continue;
@@ -175,7 +193,13 @@ export function openImageStore(stateDir: string): ImageStore {
     digests,
     sweep,
     published: (name, architecture) => tags.history({ name, architecture, tag: 'published' }),
-    watchTags: tags.watch,
+    watchTags: (listener) => {
+      mkdirSync(notesFolder, { recursive: true });
+      const stops = [tags.watch(listener), watchTree(notesFolder, listener)];
+      return () => {
+        for (const stop of stops) stop();
+      };
+    },
     list: async () => {
       const images: ImageListing[] = [];
       for (const digest of await digests()) {
@@ -189,6 +213,14 @@ export function openImageStore(stateDir: string): ImageStore {
         images.push({ ...image, tags: held });
       }
       return images;
+    },
+    note: async (digest, kind) => {
+      const text = await textOf(notePath(digest, kind));
+      return text === undefined ? undefined : parseJson(text);
+    },
+    writeNote: async (digest, kind, note) => {
+      if (!(await digests()).includes(digest)) throw noSuchImage(digest);
+      await writeDurably(notePath(digest, kind), canonicalJson(note));
     },
     addBlob: (file) =>
       takeIn(
@@ -311,6 +343,15 @@ async function readBlob(path: string): Promise<Blob> {
   const digest = parseDigest(hash.digest('hex'));
   if (digest === undefined) throw new Error('SHA-256 gave no digest');
   return { digest, size };
+}
+
+/** undefined where a failing disk left something else. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 function noSuchImage(digest: Digest): AppError {

@@ -3,7 +3,9 @@ import { existsSync } from 'node:fs';
 import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseDocument } from 'yaml';
+import type { Digest } from '../digest.ts';
 import { AppError } from '../errors.ts';
+import { openImageStore } from '../images/image-store.ts';
 import { runProgram } from '../system/run-program.ts';
 
 /** Where a lab keeps everything; all absolute. */
@@ -76,6 +78,24 @@ export async function prepareLabState(folder: LabFolder, builds: string): Promis
   await rm(folder.state, { recursive: true, force: true });
   await mkdir(folder.state, { recursive: true, mode: 0o700 });
   await symlink(join(builds, 'images'), join(folder.state, 'images'));
+}
+
+/**
+ * The same for images of the store in the state folder `stored` that need not be published there: the lab's
+ * server finds these published, and no other.
+ */
+export async function prepareLabStateOf(
+  folder: LabFolder,
+  stored: string,
+  published: readonly Digest[],
+): Promise<void> {
+  await rm(folder.state, { recursive: true, force: true });
+  await mkdir(join(folder.state, 'images'), { recursive: true, mode: 0o700 });
+  for (const part of ['blobs', 'manifests']) {
+    await symlink(join(stored, 'images', part), join(folder.state, 'images', part));
+  }
+  const store = openImageStore(folder.state);
+  for (const digest of published) await store.tag(digest, 'published');
 }
 
 /** Makes the key pair where there is none; gives back the public half as a line of authorized_keys. */

@@ -2,7 +2,7 @@ import { nodeArchitecture } from '../boot/node-architecture.ts';
 import { AppError } from '../errors.ts';
 import { buildImage } from '../images/build-image.ts';
 import type { BuildEvent } from '../images/execute-build.ts';
-import { openImageStore, type StoredImage } from '../images/image-store.ts';
+import { type ImageStore, openImageStore, type StoredImage } from '../images/image-store.ts';
 import { loadImageDefinition } from '../images/load-image-definition.ts';
 import { readLockFile, siteLockFile } from '../images/lock-file.ts';
 import { loadRoles } from '../roles/load-roles.ts';
@@ -39,7 +39,11 @@ export async function ensureImage(
     if (name !== 'universal') await buildForLab(state, site, name, onEvent);
   }
   const image = await buildForLab(state, site, 'universal', onEvent);
-  const store = openImageStore(state);
+  return labImageOf(openImageStore(state), image);
+}
+
+/** What the lab needs of an image in the store. */
+export function labImageOf(store: ImageStore, image: StoredImage): LabImage {
   const { kernel, loaders } = image.manifest;
   return {
     image: image.digest,
@@ -77,6 +81,7 @@ async function buildForLab(
     state,
     rolePackages: [...roles.value.values()].flatMap((role) => role.packages),
     publish: true,
+    mayPublish: async () => true,
     versions: 'extend',
     ...(own ? { lockFile } : {}),
     now: Date.now,

@@ -2,7 +2,9 @@ import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Digest } from '../digest.ts';
 import { AppError } from '../errors.ts';
+import { openImageStore } from '../images/image-store.ts';
 import { loadSite } from '../site/load-site.ts';
 import type { Event, NodeStatus, Stage } from '../state/event.ts';
 import { runProgram } from '../system/run-program.ts';
@@ -10,8 +12,14 @@ import { chooseAccelerator } from './accelerator.ts';
 import { fetchEvents } from './boot-server.ts';
 import { type Capture, startCapture } from './capture.ts';
 import { type CableState, type Lab, startLab } from './lab.ts';
-import { labFolder, prepareLabSite, prepareLabState } from './lab-folder.ts';
-import { ensureImage } from './lab-image.ts';
+import {
+  type LabFolder,
+  labFolder,
+  prepareLabSite,
+  prepareLabState,
+  prepareLabStateOf,
+} from './lab-folder.ts';
+import { ensureImage, type LabImage, labImageOf } from './lab-image.ts';
 import { planNetwork } from './network-plan.ts';
 import type { Accelerator } from './qemu-args.ts';
 import { connectThroughRelay, startForward } from './relay.ts';
@@ -23,6 +31,11 @@ export interface ScenarioOptions {
   readonly name: string;
   /** State folder whose image is booted; it is built there where it is not yet. */
   readonly images: string;
+  /**
+   * Digests of images of that folder that nodes boot, published there or not, in place of the one that is
+   * built; the first is the one whose kernel and ROMs try the host.
+   */
+  readonly boot?: readonly [Digest, ...Digest[]];
   /** The site to copy. */
   readonly site: string;
   /** Changes the copy before anything starts. */
@@ -35,6 +48,8 @@ export interface ScenarioOptions {
   readonly uefi?: readonly string[];
   /** Hardware other than the usual, by name of the guest. */
   readonly hardware?: Readonly<Record<string, GuestHardware>>;
+  /** How many disks besides those of its volumes a guest has, by name. */
+  readonly spareDisks?: Readonly<Record<string, number>>;
   /** MiB of each guest. */
   readonly memory?: number;
   /** How guests run; as a try shows where absent. */
@@ -122,10 +137,7 @@ export async function withLab<T>(
   try {
     await prepareLabSite(folder, options.site, true);
     await options.edit?.(folder.site);
-    const image = await ensureImage(options.images, folder.site, (event) => {
-      if (event.kind === 'step-started') report(`building the image: ${event.step.kind}`);
-    });
-    await prepareLabState(folder, options.images);
+    const image = await prepareImage(options, folder);
     const loaded = await loadSite(folder.site);
     if (!loaded.ok) throw new AppError('invalid-site', JSON.stringify(loaded.problems, null, 2));
     const guests = planGuests(loaded.value, {
@@ -133,6 +145,7 @@ export async function withLab<T>(
       uefi: options.uefi ?? [],
       hardware: options.hardware ?? {},
       memory: options.memory ?? defaultMemory,
+      spareDisks: options.spareDisks ?? {},
       ...(options.only ? { only: options.only } : {}),
     });
     const accelerator = options.accelerator ?? (await chooseAccelerator(image.kernel)).accelerator;
@@ -171,6 +184,25 @@ export async function withLab<T>(
     await rm(folder.root, { recursive: true, force: true });
     throw error;
   }
+}
+
+/** Sees to it that the lab's server has the images that its machines shall boot. */
+async function prepareImage(
+  { images, boot, report }: ScenarioOptions,
+  folder: LabFolder,
+): Promise<LabImage> {
+  if (!boot) {
+    const image = await ensureImage(images, folder.site, (event) => {
+      if (event.kind === 'step-started') report(`building the image: ${event.step.kind}`);
+    });
+    await prepareLabState(folder, images);
+    return image;
+  }
+  const store = openImageStore(images);
+  const image = await store.read(boot[0]);
+  if (!image) throw new AppError('no-such-image', `no image ${boot[0]} in the store`);
+  await prepareLabStateOf(folder, images, boot);
+  return labImageOf(store, image);
 }
 
 function scenarioOf(lab: Lab, options: ScenarioOptions, stops: (() => Promise<void>)[]): Scenario {

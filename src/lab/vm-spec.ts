@@ -57,7 +57,10 @@ export interface VmSpec {
 
 /** What may be ordered for a guest in place of the usual; `secureBoot` and `arm64` mean UEFI. */
 export type GuestHardware = Partial<
-  Pick<VmSpec, 'processor' | 'firmware' | 'bootBy' | 'secureBoot' | 'nicModel' | 'rom' | 'disks'>
+  Pick<
+    VmSpec,
+    'processor' | 'firmware' | 'bootBy' | 'secureBoot' | 'memory' | 'nicModel' | 'rom' | 'disks'
+  >
 >;
 
 export interface GuestWishes {
@@ -69,6 +72,8 @@ export interface GuestWishes {
   readonly uefi?: readonly string[];
   /** By name of the guest. */
   readonly hardware?: Readonly<Record<string, GuestHardware>>;
+  /** How many disks besides those of its volumes a guest has, by name. */
+  readonly spareDisks?: Readonly<Record<string, number>>;
   /** MiB of each guest. */
   readonly memory: number;
 }
@@ -133,7 +138,7 @@ export function planGuests(site: Site, wishes: GuestWishes): readonly VmSpec[] {
         cpus: 1,
         nicModel: 'virtio-net-pci',
         rom: 'image',
-        disks,
+        disks: [...disks, ...blankDisks(wishes.spareDisks?.[name] ?? 0)],
         ...hardware[name],
         nics,
         uuid: node?.id.uuid ?? uuidOf(name),
@@ -203,6 +208,10 @@ function disksOf(site: Site, node: SiteNode): readonly VmDisk[] {
 function diskFor(device: string): readonly VmDisk[] {
   const serial = /^\/dev\/disk\/by-id\/virtio-([^/]{1,20})$/.exec(device)?.[1];
   return serial === undefined ? [] : [{ serial, size: diskSize }];
+}
+
+function blankDisks(count: number): readonly VmDisk[] {
+  return Array.from({ length: count }, (_, i) => ({ serial: `blank${i + 1}`, size: diskSize }));
 }
 
 /** A UUID that is the same for a name on every run, so that a rebuilt lab has the same machines. */

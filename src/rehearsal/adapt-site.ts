@@ -6,10 +6,13 @@ import { freeAddress } from './client-address.ts';
 
 /**
  * Changes a copy of a site to what the lab's machines are: the lab's own boot server gives all addresses,
- * consoles are the one serial port, disks hang on virtio. Gives back a line for each thing that is otherwise
- * than in the operator's site.
+ * consoles are the one serial port, disks hang on virtio, and nobody is unknown unless `spares` shall be
+ * there. Gives back a line for each thing that is otherwise than in the operator's site.
  */
-export async function adaptSite(folder: string): Promise<readonly string[]> {
+export async function adaptSite(
+  folder: string,
+  { spares = false }: { readonly spares?: boolean } = {},
+): Promise<readonly string[]> {
   const notes: string[] = [];
   const loaded = await loadSite(folder);
   // Whoever loads it next says what is wrong with it.
@@ -33,7 +36,7 @@ export async function adaptSite(folder: string): Promise<readonly string[]> {
         );
       }
     }
-    if (site.unknown === 'spare') document.set('unknown', 'ignore');
+    if (site.unknown === 'spare' && !spares) document.set('unknown', 'ignore');
     for (const { name, device } of site.volumes.values()) {
       if (/^\/dev\/disk\/by-id\/virtio-[^/]{1,20}$/.test(device)) continue;
       const played = `/dev/disk/by-id/virtio-${name.slice(0, 20)}`;

@@ -5,20 +5,24 @@ import type { Holders, VolumeProof } from './plan-rehearsal.ts';
 import { longestGap, type RecordWriter, startRecordWriter } from './record-writer.ts';
 import { comeBack, power, type Run, returnLimit, since, tell, waitReady } from './run.ts';
 
+/** A volume, and one of its clients where one is there. */
+export type VolumeToMake = Omit<VolumeProof, 'client'> & { readonly client?: string };
+
 /**
  * Makes volumes on the lab's blank disks while their nodes boot, and proves that both copies are the same and
  * that the client has it mounted; the names of those for which that is so.
  */
 export async function makeVolumes(
   run: Run,
-  volumes: readonly VolumeProof[],
+  volumes: readonly VolumeToMake[],
 ): Promise<ReadonlySet<string>> {
   const made = new Set<string>();
   run.isMaking = volumes.length > 0;
   for (const volume of volumes) {
     const { name, nodes, client, at } = volume;
     const from = Date.now();
-    const title = `volume ${name} is made on ${nodes.join(' and ')}, and ${client} mounts it`;
+    const mounted = client === undefined ? '' : `, and ${client} mounts it`;
+    const title = `volume ${name} is made on ${nodes.join(' and ')}${mounted}`;
     const problem = await make(run, volume).catch((error: Error) => error.message);
     if (problem === '') made.add(name);
     tell(run, {
@@ -26,7 +30,7 @@ export async function makeVolumes(
       title,
       outcome: problem === '' ? 'passed' : 'failed',
       seconds: since(from),
-      detail: problem || `${client} has it at ${at}`,
+      detail: problem || (client === undefined ? '' : `${client} has it at ${at}`),
     });
   }
   run.isMaking = false;
@@ -34,7 +38,7 @@ export async function makeVolumes(
   return made;
 }
 
-async function make(run: Run, { name, client, at }: VolumeProof): Promise<string> {
+async function make(run: Run, { name, client, at }: VolumeToMake): Promise<string> {
   const patience = run.patience;
   const reported = await until(patience, async () => {
     const { nodes } = await status(run, name);
@@ -50,7 +54,7 @@ async function make(run: Run, { name, client, at }: VolumeProof): Promise<string
     );
   });
   if (!inStep) return 'its two copies did not come to be the same';
-  return waitMounted(run, { client, at });
+  return client === undefined ? '' : waitMounted(run, { client, at });
 }
 
 /** Waits until the client has the volume where the site says; empty, or that it has not. */

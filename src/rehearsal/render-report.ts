@@ -24,7 +24,7 @@ export function renderHtml(rehearsal: Rehearsal): string {
     const kind = r.outcome.replace(' ', '-');
     return `<tr class="${kind}"><td>${r.outcome}</td><td>${text(r.title)}</td><td>${time}</td><td>${text(r.detail)}</td></tr>`;
   });
-  const title = `Rehearsal of ${rehearsal.site}: ${renderSum(results)}`;
+  const title = `${rehearsal.title}: ${renderSum(results)}`;
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -74,7 +74,7 @@ export function renderJunit(rehearsal: Rehearsal): string {
     return `  <testsuite name="${text(group)}" ${attributes(of)} timestamp="${when}">\n${cases.join('\n')}\n  </testsuite>`;
   });
   return `<?xml version="1.0" encoding="UTF-8"?>
-<testsuites name="${text(`rehearsal of ${rehearsal.site}`)}" ${attributes(results)}>
+<testsuites name="${text(rehearsal.title)}" ${attributes(results)}>
 ${suites.join('\n')}
 </testsuites>
 `;

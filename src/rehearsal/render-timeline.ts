@@ -32,7 +32,7 @@ export function renderTimeline(rehearsal: Rehearsal): string {
   const parts = [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${left + width + 30}" height="${height}" font-family="sans-serif" font-size="12">`,
     `<rect width="100%" height="100%" fill="#ffffff"/>`,
-    `<text x="10" y="20" font-size="15">${text(`Rehearsal of ${rehearsal.site}, ${new Date(start).toISOString()}`)}</text>`,
+    `<text x="10" y="20" font-size="15">${text(`${rehearsal.title}, ${new Date(start).toISOString()}`)}</text>`,
     ...ticks(end - start).flatMap((seconds) => {
       const at = x(start + seconds * 1_000);
       return [

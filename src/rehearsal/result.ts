@@ -1,5 +1,5 @@
 /** What a proof is about. */
-export type ProofGroup = 'node' | 'volume' | 'service' | 'mail' | 'loss';
+export type ProofGroup = 'node' | 'role' | 'volume' | 'service' | 'mail' | 'loss';
 
 /** What became of one proof. */
 export interface ProofResult {
@@ -33,6 +33,8 @@ export interface Mark {
 
 export interface Rehearsal {
   readonly site: string;
+  /** `Rehearsal of tokyo`. */
+  readonly title: string;
   readonly start: number;
   readonly end: number;
   readonly results: readonly ProofResult[];

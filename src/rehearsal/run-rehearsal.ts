@@ -7,10 +7,21 @@ import type { Mailbox } from './add-mailbox.ts';
 import { nodeLane, recordLane, targetLane } from './lanes.ts';
 import { isSteady, measureOutage, type Sample } from './outages.ts';
 import { nameTarget, type Pair, type RehearsalPlan, type Target } from './plan-rehearsal.ts';
+import { proveBoot } from './prove-boot.ts';
 import { proveMail } from './prove-mail.ts';
 import { makeVolumes, proveVolumeLoss } from './prove-volumes.ts';
 import type { ProofResult, Rehearsal } from './result.ts';
-import { clientOn, comeBack, power, type Run, returnLimit, since, tell, waitReady } from './run.ts';
+import {
+  bootPatience,
+  clientOn,
+  comeBack,
+  power,
+  type Run,
+  returnLimit,
+  since,
+  tell,
+  waitReady,
+} from './run.ts';
 import { startWatch, type Watch } from './watch.ts';
 
 /**
@@ -30,7 +41,7 @@ export async function runRehearsal(
     lab,
     site,
     start,
-    patience: 240 + 60 * names.length,
+    patience: bootPatience(names.length),
     results: [],
     marks: [],
     power: new Map(names.map((name) => [name, [{ at: start, power: 'on' }]])),
@@ -66,7 +77,8 @@ export async function runRehearsal(
   const volumes = [...run.records].map(([name, times]) => recordLane(`volume ${name}`, times));
   const { results, marks } = run;
   const lanes = [...nodes, ...targets, ...volumes];
-  return { site: site.name, start, end, results, lanes, marks };
+  const title = `Rehearsal of ${site.name}`;
+  return { site: site.name, title, start, end, results, lanes, marks };
 }
 
 const noDomain = (service: string): ProofResult => ({
@@ -76,28 +88,6 @@ const noDomain = (service: string): ProofResult => ({
   seconds: 0,
   detail: 'its servers take mail for no domain with a file of users',
 });
-
-async function proveBoot(run: Run, node: string, roles: readonly string[]): Promise<void> {
-  const title = `${node} boots and is ready as ${roles.join(', ')}`;
-  const told = { group: 'node', title } as const;
-  let reason = await waitReady(run, node, run.start);
-  let again = '';
-  if (reason.startsWith('it stopped')) {
-    // Under emulation a kernel has died in its first seconds; a machine in a rack would be reset, too.
-    again = `, at the second try: ${reason}`;
-    const reset = Date.now();
-    run.marks.push({ at: reset, text: `${node} is reset: ${reason}` });
-    await run.lab.reboot(node);
-    reason = await waitReady(run, node, reset);
-  }
-  const seconds = since(run.start);
-  tell(
-    run,
-    reason === ''
-      ? { ...told, outcome: 'passed', seconds, detail: again.slice(2) }
-      : { ...told, outcome: 'failed', seconds, detail: reason },
-  );
-}
 
 /** Clients that ask each target ten times a second, and one reader for all of them. */
 async function watchTargets(run: Run, targets: readonly Target[]) {

@@ -49,6 +49,11 @@ export function tell(run: Run, result: ProofResult): void {
   run.onResult(result);
 }
 
+/** Seconds that a boot may take where so many begin at once. */
+export function bootPatience(machines: number): number {
+  return 240 + 60 * machines;
+}
+
 /** Seconds since a moment. */
 export const since = (at: number) => (Date.now() - at) / 1_000;
 

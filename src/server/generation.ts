@@ -3,6 +3,7 @@ import type { Blob } from '../boot/image-manifest.ts';
 import { nodeArchitecture } from '../boot/node-architecture.ts';
 import { canonicalJson, type Digest, digestOf } from '../digest.ts';
 import type { ImageStore, StoredImage } from '../images/image-store.ts';
+import { publishedUntested } from '../images/judge-image.ts';
 import { warnings } from '../roles/check-fleet.ts';
 import type { Fleet } from '../roles/fleet.ts';
 import type { SiteNode } from '../site/site.ts';
@@ -24,6 +25,8 @@ export interface Generation {
   readonly sets: ReadonlyMap<string, PreparedSet>;
   /** What the operator should mind of a node, such as mail that lives in RAM, by node name. */
   readonly notes: ReadonlyMap<string, string>;
+  /** Published images that the site wants tested, and that are not; one line each. */
+  readonly untested: readonly string[];
   /** The boot set of a node of the site, or of a spare, which is prepared when it asks. */
   bootSet(node: SiteNode): Promise<PreparedSet>;
   /** Overlays that this generation may name. */
@@ -49,6 +52,11 @@ export async function prepareGeneration(parts: GenerationParts): Promise<Generat
     ...[...fleet.site.nodes.values()].map((n) => n.image),
   ])) {
     resolved.set(name, await images.resolve(name, nodeArchitecture));
+  }
+  const untested = new Map<string, string>();
+  for (const [name, image] of resolved) {
+    const why = image ? await publishedUntested(fleet, images, image) : '';
+    if (why !== '') untested.set(name, why);
   }
   const kept = new Map<string, Promise<PreparedSet>>();
 
@@ -78,7 +86,8 @@ export async function prepareGeneration(parts: GenerationParts): Promise<Generat
     fleet,
     loaders: resolved.get('universal')?.manifest.loaders ?? {},
     sets,
-    notes: notesOf(fleet),
+    notes: notesOf(fleet, untested),
+    untested: [...untested.values()],
     async bootSet(node) {
       const prepared = await bootSet(node);
       if (prepared.ok) digests.add(prepared.set.overlay.digest);
@@ -92,12 +101,16 @@ export async function prepareGeneration(parts: GenerationParts): Promise<Generat
   };
 }
 
-function notesOf(fleet: Fleet): ReadonlyMap<string, string> {
+function notesOf(fleet: Fleet, untested: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
   const nodeOf = new Map([...fleet.site.nodes.values()].map((node) => [node.file, node.name]));
   const notes = new Map<string, string>();
   for (const { file, message } of warnings(fleet)) {
     const node = nodeOf.get(file);
     if (node) notes.set(node, [notes.get(node), message].filter(Boolean).join('; '));
+  }
+  for (const { name, image } of fleet.site.nodes.values()) {
+    const said = [notes.get(name), untested.get(image)].filter(Boolean).join('; ');
+    if (said !== '') notes.set(name, said);
   }
   return notes;
 }
@@ -114,11 +127,18 @@ export function isSameGeneration(a: Generation, b: Generation): boolean {
   return describeGeneration(a) === describeGeneration(b);
 }
 
-function describeGeneration({ fleet, loaders, sets }: Generation): string {
+function describeGeneration({ fleet, loaders, sets, untested }: Generation): string {
   const outcomes = [...sets].map(([name, set]) => [name, set.ok ? set.set.digest : set.reason]);
   // A spare's boot set is made only when it asks; what it is made of counts all the same.
   const sources = [...fleet.sources].map(([path, content]) => [path, digestOf(content)]);
-  return canonicalJson({ site: fleet.site, roles: fleet.roles, sources, loaders, outcomes });
+  return canonicalJson({
+    site: fleet.site,
+    roles: fleet.roles,
+    sources,
+    loaders,
+    outcomes,
+    untested,
+  });
 }
 
 async function prepareSet(

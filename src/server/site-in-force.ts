@@ -85,6 +85,7 @@ export function createSiteInForce(parts: SiteInForceParts): SiteInForce {
     generation = after;
     log(`site: generation ${after.number}, ${count(after.sets.size, 'node')}`);
     for (const refusal of refusals(after)) log(`site: ${refusal}`);
+    for (const line of after.untested) log(`image: ${line}`);
     for (const { message, hint } of missingLoaders(after)) log(`site: ${message}: ${hint}`);
     for (const change of roleChanges(before.fleet.site, site, journal.machines()))
       journal.add(change);

@@ -106,6 +106,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       throw cannotStart('the boot server cannot start', problems, 'cannot-start');
     }
     for (const refusal of refusals(first)) log(`site: ${refusal}`);
+    for (const line of first.untested) log(`image: ${line}`);
     // Nodes that want it do not boot; the others do.
     for (const one of await listCertificates(stateDir)) {
       if (one instanceof AppError) log(`certificate: ${one.message} (${one.hint})`);

@@ -1,5 +1,3 @@
-import type { YamlPlace } from './yaml-file.ts';
-
 /** An Ed25519 public key (RFC 8032) as `ed25519:` and its 32 bytes in base64. */
 declare const brand: unique symbol;
 export type ImageKey = string & { readonly [brand]: 'ImageKey' };
@@ -24,21 +22,3 @@ export function formatImageKey(bytes: Uint8Array): ImageKey {
 export function imageKeyBytes(key: ImageKey): Buffer {
   return Buffer.from(key.slice('ed25519:'.length), 'base64');
 }
-
-/** Reads `images:` of site.yaml. */
-export function readImages(place: YamlPlace | undefined): { readonly trust: readonly ImageKey[] } {
-  const trust: ImageKey[] = [];
-  for (const item of place?.fields(['trust'])?.trust?.items() ?? []) {
-    const text = item.text('ed25519:…')?.trim();
-    if (text === undefined) continue;
-    const key = parseImageKey(text);
-    if (text.includes('PRIVATE KEY')) {
-      item.problem('this is a private key: never write it into the site', showHint);
-    } else if (!key) item.problem(`${text.slice(0, 24)} is no key that signs images`, showHint);
-    else if (trust.includes(key)) item.problem('this key is listed twice', 'once is enough');
-    else trust.push(key);
-  }
-  return { trust };
-}
-
-const showHint = 'rolecall image key FILE prints the line that belongs here';

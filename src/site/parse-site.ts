@@ -1,7 +1,7 @@
 import type { Problem, Result } from '../errors.ts';
 import type { Cidr } from '../net/ipv4.ts';
 import { type AddressClaim, checkAddressClaims } from './address-claims.ts';
-import { readImages } from './image-key.ts';
+import { parseImages } from './parse-images.ts';
 import { type ParsedNetworks, parseNetworks } from './parse-networks.ts';
 import { type ParsedNode, parseNode, readRoleParams } from './parse-node.ts';
 import type { Choices } from './parse-selector.ts';
@@ -119,7 +119,7 @@ function readHead(top: YamlPlace, found: Fields<(typeof keys)[number]>) {
     ntp: (found.ntp?.items() ?? []).map(readIpv4).filter((a) => a !== undefined),
     unknown: found.unknown?.oneOf(['spare', 'ignore']),
     secureBoot: found.secureBoot?.flag(),
-    images: readImages(found.images),
+    images: parseImages(found.images),
     clientClasses: readClientClasses(found.clientClasses),
     roleParams: readRoleParams(found.roles),
   };

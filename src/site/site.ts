@@ -1,6 +1,6 @@
 import type { Cidr, Ipv4 } from '../net/ipv4.ts';
 import type { MacAddress } from '../net/mac.ts';
-import type { ImageKey } from './image-key.ts';
+import type { ImageRules } from './parse-images.ts';
 
 /** What the operator wrote, parsed: readonly, complete, nothing re-validates it. */
 export interface Site {
@@ -13,8 +13,7 @@ export interface Site {
   readonly unknown: 'spare' | 'ignore';
   /** Whether UEFI machines boot by what firmware with Secure Boot starts. */
   readonly secureBoot: boolean;
-  /** Whose signed images `rolecall image import` takes. */
-  readonly images: { readonly trust: readonly ImageKey[] };
+  readonly images: ImageRules;
   readonly services: ReadonlyMap<string, Service>;
   readonly volumes: ReadonlyMap<string, Volume>;
   /** Named lists of networks, for X-Client-Type. */

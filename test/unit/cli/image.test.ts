@@ -1,12 +1,16 @@
 import { appendFile, cp, mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createBootSet } from '../../../src/boot/boot-set.ts';
 import { register } from '../../../src/cli/image.ts';
+import { imageWarnings } from '../../../src/cli/image-warnings.ts';
 import type { Digest } from '../../../src/digest.ts';
 import { openImageStore } from '../../../src/images/image-store.ts';
+import { wantedRoles } from '../../../src/images/judge-image.ts';
 import type { ImageFacts } from '../../../src/roles/image-facts.ts';
+import { loadFleet } from '../../../src/roles/load-fleet.ts';
+import { openLastGoodSite } from '../../../src/server/last-good-site.ts';
 import { openState } from '../../../src/state/state.ts';
 import { address, mac } from '../state/fold.ts';
 import { runCommands } from './run-rolecall.ts';
@@ -35,6 +39,7 @@ beforeEach(async () => {
 afterEach(() => rm(state, { recursive: true }));
 
 const run = (...args: string[]) => runCommands([register], '', args, state);
+const lab = join(import.meta.dirname, '../../lab/sites/webs');
 
 test('the first digits of a digest, at least four, name an image', async () => {
   expect(await run('image', 'publish', digest.slice(0, 4))).toMatchObject({ code: 0, err: '' });
@@ -207,4 +212,140 @@ test('an image goes from one machine to another in a signed file', async () => {
   expect(await openImageStore(other).resolve('universal', 'amd64')).toBeUndefined();
   expect((await take(file, '--publish')).out).toContain('published: nodes boot it');
   expect((await openImageStore(other).resolve('universal', 'amd64'))?.digest).toBe(digest);
+});
+
+describe('where the site asks for a test', () => {
+  let site: string;
+  const there = (...args: string[]) => runCommands([register], site, args, state);
+  const published = async () => (await openImageStore(state).resolve('universal', 'amd64'))?.digest;
+  beforeEach(async () => {
+    site = join(state, 'site');
+    await cp(lab, site, { recursive: true });
+    await appendFile(join(site, 'site.yaml'), 'images: {publish: tested}\n');
+  });
+
+  /** What `image test` writes down. */
+  async function noteTests(outcome: 'passed' | 'failed', roles = ['base', 'spare', 'web']) {
+    const fleet = await loadFleet(site);
+    if (!fleet.ok) throw new Error('the site is wrong');
+    const at = new Date().toISOString();
+    const verdicts = wantedRoles(fleet.value, 'universal')
+      .filter(({ name }) => roles.includes(name))
+      .map(({ name, digest: role }) => [name, { outcome, at, role, detail: 'no answer' }]);
+    await openImageStore(state).writeNote(digest as Digest, 'tests', {
+      ...{ format: 1, site: 'lab', roles: Object.fromEntries(verdicts) },
+    });
+  }
+
+  test('an untested image is refused, with what to type', async () => {
+    const { err, code } = await there('image', 'publish', 'universal');
+    expect(code).toBe(1);
+    expect(err).toContain('is not tested, and site.yaml says images: {publish: tested}');
+    expect(err).toContain('never tested as base, spare, web');
+    expect(err).toContain(`rolecall image test ${digest.slice(0, 12)}`);
+    expect(await published()).toBeUndefined();
+    expect((await there('image', 'ls')).out).toContain('not tested');
+  });
+
+  test('one that passed in every role is published, and ls and show say so', async () => {
+    await noteTests('passed');
+    expect(await there('image', 'publish', 'universal')).toMatchObject({ code: 0, err: '' });
+    expect(await published()).toBe(digest);
+    expect((await there('image', 'ls')).out).toContain('base, spare, web');
+    expect((await there('image', 'show', 'universal')).out).toMatch(/^web +passed +\d{4}-/m);
+  });
+
+  test('one that failed, or was not shown in a role that the site has by now, is refused', async () => {
+    await noteTests('failed');
+    expect((await there('image', 'publish', 'universal')).err).toContain('web failed: no answer');
+    await noteTests('passed', ['base', 'web']);
+    expect((await there('image', 'publish', 'universal')).err).toContain('never tested as spare');
+    expect(await published()).toBeUndefined();
+  });
+
+  test('a role that was edited since is said', async () => {
+    await noteTests('passed');
+    await cp(join(import.meta.dirname, '../../../roles/web'), join(site, 'roles/web'), {
+      recursive: true,
+    });
+    await appendFile(join(site, 'roles/web/role.yaml'), '# edited\n');
+    const file = join(site, 'roles/web/files/etc/nginx/nginx.conf.ejs');
+    await appendFile(file, '# edited\n');
+    const { err, code } = await there('image', 'publish', 'universal');
+    expect(code).toBe(0);
+    expect(err).toContain('the role web was edited since it was tested');
+  });
+
+  test('--untested publishes all the same and says so loudly; check goes on saying it', async () => {
+    const { err, code } = await there('image', 'publish', 'universal', '--untested');
+    expect(code).toBe(0);
+    expect(err).toContain('PUBLISHED UNTESTED');
+    expect(await published()).toBe(digest);
+    const fleet = await loadFleet(site);
+    if (!fleet.ok) throw new Error('the site is wrong');
+    const messages = (await imageWarnings(fleet.value, state)).map((warning) => warning.message);
+    expect(messages.join()).toContain(`published image universal ${digest.slice(0, 12)} is untest`);
+    await noteTests('passed');
+    expect(
+      (await imageWarnings(fleet.value, state)).map(({ message }) => message).join(),
+    ).not.toContain('untested');
+  });
+
+  test('the site that was served last counts where the command is typed somewhere else', async () => {
+    const fleet = await loadFleet(site);
+    if (!fleet.ok) throw new Error('the site is wrong');
+    await openLastGoodSite(state).keep(site, fleet.value);
+    expect((await run('image', 'publish', 'universal')).err).toContain('never tested');
+    await writeFile(join(site, 'site.yaml'), 'nonsense');
+    expect((await there('image', 'publish', 'universal')).err).toContain('never tested');
+    await rm(join(state, 'last-good-site'), { recursive: true });
+    expect((await there('image', 'publish', 'universal')).err).toContain('cannot be read');
+    expect(await published()).toBeUndefined();
+  });
+
+  test('an import with --publish keeps the image and does not publish it; its tests come along', async () => {
+    const other = await mkdtemp(join(tmpdir(), 'rolecall-other-'));
+    const [key, file] = [join(other, 'key'), join(other, 'universal.tar')];
+    const made = await run('--json', 'image', 'key', key);
+    await writeFile(
+      join(site, 'site.yaml'),
+      (await readFile(join(site, 'site.yaml'), 'utf8')).replace(
+        '{publish: tested}',
+        `{publish: tested, trust: ["${JSON.parse(made.out)[0].key}"]}`,
+      ),
+    );
+    await run('image', 'export', 'universal', file, '--key', key);
+    const arriving = (...args: string[]) => runCommands([register], site, args, other);
+    const refused = await arriving('image', 'import', file, '--publish');
+    expect(refused).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('is taken in, and not'),
+    });
+    const there = openImageStore(other);
+    expect((await there.list()).map(({ tags }) => tags)).toEqual([['built']]);
+    await noteTests('passed');
+    await run('image', 'export', 'universal', file, '--key', key, '--force');
+    expect(await arriving('image', 'import', file, '--publish')).toMatchObject({ code: 0 });
+    expect((await there.resolve('universal', 'amd64'))?.digest).toBe(digest);
+    await rm(other, { recursive: true });
+  });
+
+  test('rollback asks for no test: what was published before ran already', async () => {
+    const store = openImageStore(state);
+    await store.tag(digest as Digest, 'published');
+    await publishAnother('second');
+    expect(await there('image', 'rollback')).toMatchObject({ code: 0 });
+    expect(await published()).toBe(digest);
+  });
+});
+
+test('image test refuses what it cannot show before anything is started', async () => {
+  const there = (...args: string[]) => runCommands([register], lab, args, state);
+  expect(await there('image', 'test', '--only', 'lb')).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('--only lb: no machine of the site has that role'),
+  });
+  expect((await there('image', 'test', '--memory', '12')).code).toBe(2);
+  expect((await there('image', 'test', '--accel', 'xen')).code).toBe(2);
+  expect((await run('image', 'test')).code).toBe(2);
 });

@@ -50,7 +50,7 @@ export function aDhcpSite(
     networks: new Map(networks.map((n) => [n.name, n])),
     unknown: change.unknown ?? 'spare',
     secureBoot: false,
-    images: { trust: [] },
+    images: { trust: [], publish: 'any' },
     services: new Map(),
     volumes: new Map(),
     clientClasses: new Map(),

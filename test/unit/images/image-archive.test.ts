@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pack } from 'tar-stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { digestOf } from '../../../src/digest.ts';
 import { exportImage, importImage } from '../../../src/images/image-archive.ts';
 import {
   isSigned,
@@ -11,9 +12,10 @@ import {
   publicHalf,
   readSigningKey,
   renderSignature,
-  signImage,
+  signDigest,
 } from '../../../src/images/image-signature.ts';
 import { openImageStore, type StoredImage } from '../../../src/images/image-store.ts';
+import type { ImageTests } from '../../../src/images/image-tests.ts';
 import { runProgram } from '../../../src/system/run-program.ts';
 import { storeImage } from '../../stored-image.ts';
 
@@ -62,6 +64,60 @@ it('the same image and key give the same bytes, which any tar reads', async () =
   expect(await readdir(folder)).toEqual(['from', 'universal.tar']);
 });
 
+const tests: ImageTests = {
+  format: 1,
+  site: 'tokyo',
+  roles: {
+    web: {
+      ...{ outcome: 'passed', at: '2026-01-02T03:04:05.000Z', detail: 'web1' },
+      role: digestOf('web'),
+    },
+  },
+};
+
+describe('what the tests of an image found', () => {
+  const arrived = () => to().note(image.digest, 'tests');
+
+  it('comes along, and is signed', async () => {
+    await from().writeNote(image.digest, 'tests', tests);
+    await exported();
+    await importImage(file, to(), trusted);
+    expect(await arrived()).toEqual(tests);
+    const { stdout } = await runProgram('tar', ['--list', '--file', file]);
+    expect(stdout.split('\n').slice(2, 4)).toEqual(['notes.json', 'notes.signature']);
+  });
+
+  it('does not replace a newer word of this machine', async () => {
+    const later = { ...tests.roles.web, outcome: 'failed', at: '2026-02-02T03:04:05.000Z' };
+    await exported();
+    await importImage(file, to(), trusted);
+    await to().writeNote(image.digest, 'tests', { ...tests, roles: { web: later } });
+    await from().writeNote(image.digest, 'tests', tests);
+    await exported();
+    await importImage(file, to(), trusted);
+    expect(await arrived()).toMatchObject({ roles: { web: { outcome: 'failed' } } });
+  });
+
+  it.each([
+    ['changed by a byte', (bytes: Buffer) => bytes.write('q', bytes.indexOf('passed'))],
+    ['for another image', (bytes: Buffer) => bytes.write('0000', bytes.indexOf('"image":"') + 9)],
+    [
+      'without its signature',
+      (bytes: Buffer) => bytes.write('x', bytes.indexOf('notes.signature')),
+    ],
+  ])('is refused where it is %s, with the image', async (_what, change) => {
+    await from().writeNote(image.digest, 'tests', tests);
+    await exported();
+    const bytes = await readFile(file);
+    change(bytes);
+    await writeFile(file, bytes);
+    await expect(importImage(file, to(), trusted)).rejects.toMatchObject({
+      code: expect.stringMatching(/^(untrusted-image|damaged-archive)$/),
+    });
+    expect(await leftovers()).toEqual([]);
+  });
+});
+
 it('a damaged image is not exported, and no half file is left', async () => {
   await writeFile(from().blobPath(image.manifest.kernel.digest), 'other bytes');
   await expect(exported()).rejects.toMatchObject({ code: 'damaged-image' });
@@ -86,10 +142,10 @@ describe('is refused', () => {
 
   it('with a signature of another image', async () => {
     await exported();
-    const line = renderSignature(signImage(image.digest, key));
+    const line = renderSignature(signDigest('image', image.digest, key));
     const bytes = await readFile(file);
     const at = bytes.indexOf(line);
-    const other = renderSignature(signImage(image.manifest.kernel.digest, key));
+    const other = renderSignature(signDigest('image', image.manifest.kernel.digest, key));
     bytes.write(other, at);
     await writeFile(file, bytes);
     await refused('untrusted-image', /the file was changed/);
@@ -154,11 +210,12 @@ describe('is refused', () => {
 
 describe('signatures', () => {
   it('are of one image by one key', () => {
-    const signed = signImage(image.digest, key);
-    expect(isSigned(image.digest, signed)).toBe(true);
-    expect(isSigned(image.manifest.kernel.digest, signed)).toBe(false);
+    const signed = signDigest('image', image.digest, key);
+    expect(isSigned('image', image.digest, signed)).toBe(true);
+    expect(isSigned('notes', image.digest, signed)).toBe(false);
+    expect(isSigned('image', image.manifest.kernel.digest, signed)).toBe(false);
     const other = publicHalf(readSigningKey(makeSigningKey(), 'other'));
-    expect(isSigned(image.digest, { ...signed, key: other })).toBe(false);
+    expect(isSigned('image', image.digest, { ...signed, key: other })).toBe(false);
     expect(parseSignature(renderSignature(signed))).toEqual(signed);
     for (const text of [
       '',
@@ -175,7 +232,7 @@ describe('signatures', () => {
     await writeFile(join(folder, 'key.pem'), makeSigningKey());
     const own = readSigningKey(await readFile(join(folder, 'key.pem'), 'utf8'), 'key.pem');
     await writeFile(join(folder, 'message'), `rolecall image ${image.digest}\n`);
-    const signed = signImage(image.digest, own);
+    const signed = signDigest('image', image.digest, own);
     await writeFile(join(folder, 'signature'), Buffer.from(signed.signature, 'base64'));
     await runProgram('openssl', [
       ...['pkeyutl', '-verify', '-rawin', '-inkey', join(folder, 'key.pem')],

@@ -60,7 +60,7 @@ export function siteOf(...nodes: readonly SiteNode[]): Site {
     ]),
     unknown: 'spare',
     secureBoot: false,
-    images: { trust: [] },
+    images: { trust: [], publish: 'any' },
     services: new Map(),
     volumes: new Map(),
     clientClasses: new Map(),

@@ -12,6 +12,7 @@ import { runProgram } from '../../../src/system/run-program.ts';
 const start = Date.parse('2026-01-02T03:04:05Z');
 const rehearsal: Rehearsal = {
   site: 'tokyo',
+  title: 'Rehearsal of tokyo',
   start,
   end: start + 90_000,
   results: [

@@ -17,6 +17,7 @@ function generationOf(fleet: Fleet, number: number): Generation {
     loaders: {},
     sets: new Map(),
     notes: new Map(),
+    untested: [],
     bootSet,
     overlays: () => new Set(),
   };

@@ -18,8 +18,19 @@ test('a key is 32 bytes, in one text only', () => {
 });
 
 test('site.yaml says whose images are taken in', () => {
-  expect(aSite({}).images).toEqual({ trust: [] });
-  expect(aSite({}, `images:\n  trust: [${key}]\n`).images).toEqual({ trust: [key] });
+  expect(aSite({}).images).toEqual({ trust: [], publish: 'any' });
+  expect(aSite({}, `images:\n  trust: [${key}]\n`).images.trust).toEqual([key]);
+});
+
+test('site.yaml says whether an image must have passed its tests before it is published', () => {
+  expect(aSite({}, 'images: {publish: tested}\n').images.publish).toBe('tested');
+  const text = `${siteYaml()}images:\n  publish: test\n  trusted: []\n`;
+  const result = parseSite(new Map([['site.yaml', text]]));
+  const first = siteYaml().split('\n').length;
+  expect(result.ok ? [] : result.problems.map((p) => [p.line - first, p.message, p.hint])).toEqual([
+    [1, 'publish: test is not possible', 'one of: any, tested'],
+    [2, expect.stringContaining('trusted'), expect.stringContaining('trust')],
+  ]);
 });
 
 test('what is no key, or one twice, or a private one, is said with its line', () => {

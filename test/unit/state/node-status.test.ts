@@ -41,7 +41,7 @@ function site(...nodes: SiteNode[]): Site {
     ]),
     unknown: 'spare',
     secureBoot: false,
-    images: { trust: [] },
+    images: { trust: [], publish: 'any' },
     services: new Map(),
     volumes: new Map(),
     clientClasses: new Map(),
