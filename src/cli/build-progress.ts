@@ -8,19 +8,34 @@ export interface BuildProgress {
   end(): void;
 }
 
+/** The step that is under way. */
+interface Status {
+  readonly head: string;
+  readonly since: number;
+  text: string;
+  /** Between 0 and 1. */
+  done: number;
+}
+
+/** What is left of a step of which that part took so many seconds; empty while a guess would be none. */
+function timeLeft(done: number, seconds: number): string {
+  if (done < 0.1 || seconds < 5) return '';
+  return `, some ${Math.max(1, Math.round((seconds * (1 - done)) / done))} s left`;
+}
+
 /** One line that is rewritten on a terminal; one line at a step's start and end elsewhere. */
 export function createBuildProgress(
   output: { readonly isTTY?: boolean; readonly columns?: number; write(text: string): unknown },
   now: () => number,
 ): BuildProgress {
   const terminal = output.isTTY === true;
-  let status: { readonly head: string; text: string; readonly since: number } | undefined;
+  let status: Status | undefined;
   let timer: NodeJS.Timeout | undefined;
   let told = '';
   const redraw = () => {
     if (!status) return;
     const seconds = Math.floor((now() - status.since) / 1000);
-    const line = `${status.head} ${seconds} s${status.text}`;
+    const line = `${status.head} ${seconds} s${status.text}${timeLeft(status.done, seconds)}`;
     output.write(`\r\x1b[K${line.slice(0, (output.columns ?? 80) - 1)}`);
   };
   const end = () => {
@@ -47,7 +62,7 @@ export function createBuildProgress(
       const head = `[${event.index}/${event.of}] ${describeStep(event.step)}`;
       switch (event.kind) {
         case 'step-started':
-          status = { head, text: '', since: now() };
+          status = { head, text: '', since: now(), done: 0 };
           if (terminal) {
             redraw();
             timer ??= setInterval(redraw, 1000);
@@ -55,7 +70,10 @@ export function createBuildProgress(
           return;
         case 'step-progress': {
           const percent = event.done === undefined ? '' : ` ${Math.round(event.done * 100)} %`;
-          if (status) status.text = `${percent} ${event.text}`;
+          if (status) {
+            status.text = `${percent} ${event.text}`;
+            status.done = event.done ?? 0;
+          }
           if (terminal) redraw();
           else output.write(`${head}:${percent} ${event.text}\n`);
           return;

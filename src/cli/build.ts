@@ -25,6 +25,7 @@ interface BuildOptions {
   readonly publish?: boolean;
   readonly update?: boolean;
   readonly locked?: boolean;
+  readonly keepFailed?: boolean;
   readonly yes?: boolean;
   readonly cache?: string;
   readonly cacheLimit?: string;
@@ -42,6 +43,7 @@ export const register: RegisterCommand = (program, globals) => {
     .option('--publish', 'let nodes boot it (the first build of an image does so anyway)')
     .option('--update', "take today's version of every package; shows what changes and asks")
     .option('--yes', 'do not ask')
+    .option('--keep-failed', 'leave the folder of a build that fails, and say where it is')
     .option('--locked', 'build exactly what images/<name>.<architecture>.lock holds, or refuse')
     .option('--cache <dir>', 'keep packages and steps there, as a CI does from job to job')
     .option('--cache-limit <size>', 'such as 4G: what was used longest ago goes, not what is used')
@@ -99,6 +101,7 @@ export const register: RegisterCommand = (program, globals) => {
         ...about,
         ...(cacheLimit === undefined ? {} : { cacheLimit }),
         publish: options.publish ?? false,
+        keepFailed: options.keepFailed ?? false,
         versions: options.locked ? 'locked' : options.update ? 'update' : 'extend',
         approve: async (found) => {
           progress.end();

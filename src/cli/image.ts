@@ -9,12 +9,14 @@ import {
   type StoredImage,
 } from '../images/image-store.ts';
 import { type ImageTests, parseImageTests } from '../images/image-tests.ts';
+import { type Provenance, parseProvenance } from '../images/note-build.ts';
 import { readImageSizes } from '../images/read-image-sizes.ts';
 import { type RegisterCommand, say } from './command.ts';
 import { findImage, imageWord, mebibytes } from './find-image.ts';
 import { registerCarry } from './image-carry.ts';
 import { registerGc } from './image-gc.ts';
 import { registerPublish } from './image-publish.ts';
+import { registerSbom } from './image-sbom.ts';
 import { registerTest } from './image-test.ts';
 import { renderTable } from './table.ts';
 
@@ -64,13 +66,15 @@ export const register: RegisterCommand = (program, globals) => {
       const found = await findImage(opened, word);
       if (sizes) return showSizes(opened, found, json());
       const tests = await testsOf(opened, found);
-      if (json()) return say(JSON.stringify([{ ...found, tests }], null, 2));
+      const provenance = parseProvenance(await opened.note(found.digest, 'provenance')) ?? null;
+      if (json()) return say(JSON.stringify([{ ...found, tests, provenance }], null, 2));
       const row = rowOf(found);
       say(`${row.name} ${row.architecture} (${found.manifest.suite})`);
       say(`digest    ${row.digest}`);
       say(`tags      ${row.tags.join(' ') || 'none'}`);
       say(`kernel    ${row.kernelVersion}`);
       say(`packages  ${row.packages}`);
+      if (provenance) for (const line of describeProvenance(provenance)) say(line);
       say('');
       say(
         renderTable(
@@ -150,6 +154,7 @@ export const register: RegisterCommand = (program, globals) => {
       );
     });
 
+  registerSbom(image, globals);
   registerTest(image, globals);
   registerPublish(image, globals);
   registerCarry(image, globals);
@@ -199,6 +204,15 @@ async function stepOf(store: ImageStore, { digest, manifest }: ImageListing) {
 /** What `image test` found; null where it was never run. */
 async function testsOf(store: ImageStore, { digest }: ImageListing) {
   return parseImageTests(await store.note(digest, 'tests')) ?? null;
+}
+
+/** Lines of what decided the bytes of an image. */
+function describeProvenance({ tools, steps, packages, lock }: Provenance): readonly string[] {
+  return [
+    `tools     ${Object.values(tools).join(', ')}`,
+    `lock      ${packages} packages, ${lock}`,
+    `steps     ${steps.map(({ id, key }) => `${id} ${key.slice(0, 12)}`).join(', ')}`,
+  ];
 }
 
 /** `base, spare, web`, with a word at each role that did not pass. */

@@ -12,7 +12,9 @@ import { digestOfBrought } from './copied-files.ts';
 import { type BuildEvent, executeBuild, stepsToRun, sweepCache } from './execute-build.ts';
 import type { ImageDefinition } from './image-definition.ts';
 import { type ImageStore, openImageStore, partsOf, type StoredImage } from './image-store.ts';
+import { endFailed } from './keep-failed.ts';
 import { writeLockFile } from './lock-file.ts';
+import { noteBuild } from './note-build.ts';
 import { allPackages, versionsOf } from './package-lock.ts';
 import { openPackageSupply, packagesFolder } from './package-supply.ts';
 import {
@@ -55,6 +57,8 @@ export interface BuildRequest {
   readonly cacheLimit?: number;
   /** Move the tag `published` too; the first build of an image does so anyway. */
   readonly publish: boolean;
+  /** Leave the folder of a build that fails, and say where it is. */
+  readonly keepFailed?: boolean;
   /** Whether the site lets this image be published. */
   readonly mayPublish: (store: ImageStore, image: StoredImage) => Promise<boolean>;
   /** A Debian mirror instead of the host's own. */
@@ -125,7 +129,8 @@ async function buildUnderLock(request: BuildRequest): Promise<BuildResult> {
   const locks = await resolveLocks({ ...request, lockFile }, supply);
   const own = locks.at(-1);
   const changes = comparePackages(versionsOf(own?.held), versionsOf(own?.lock));
-  const steps = planBuild(definition, await gatherFacts(definition, locks));
+  const facts = await gatherFacts(definition, locks);
+  const steps = planBuild(definition, facts);
   const present = await presentImage(store, cache, steps);
   const last = steps.at(-1);
   const writeLocks = async () => {
@@ -142,10 +147,17 @@ async function buildUnderLock(request: BuildRequest): Promise<BuildResult> {
     const { packages } = supply;
     await executeBuild(steps, toRun, {
       ...{ executors, cache, work, store, packages, secrets, now, onEvent },
+    }).catch(async (error: unknown) => {
+      throw await endFailed(work, request.keepFailed ?? false, error);
     });
   } else await writeLocks();
   const image = present ?? (await presentImage(store, cache, steps));
   if (!image) throw new Error('the build left no image');
+  const read = steps.find((step) => step.kind === 'facts');
+  if (!present && read) {
+    const factsOutput = outputOf(cache, read);
+    await noteBuild(store, image, { steps, ...facts, factsOutput });
+  }
   await store.tag(image.digest, 'built');
   const [before] = await store.published(definition.name, architecture);
   const used = [
@@ -290,7 +302,7 @@ const programOf: Readonly<Record<StepKind, readonly string[]>> = {
   assemble: ['image-store.ts'],
   bootstrap: ['local-repository.ts', 'run-in-root.ts'],
   customize: ['copied-files.ts', 'resolve-in-root.ts', 'run-hook.ts', 'run-in-root.ts'],
-  facts: ['image-facts-of-root.ts'],
+  facts: ['image-facts-of-root.ts', 'software-of-root.ts'],
   initramfs: [
     'initramfs.ts',
     'cpio.ts',

@@ -32,18 +32,20 @@ const notesSignatureName = 'notes.signature';
 
 /** Bytes; a manifest lists every package and unit, of which even a large image has thousands. */
 const largestManifest = 16 * 1024 * 1024;
-const largestNotes = 1024 * 1024;
+const largestNotes = 16 * 1024 * 1024;
 const largestSignature = 1024;
 
 /** What is known of an image besides the image; names the image, so that a signature is for no other. */
 interface Notes {
   readonly image: Digest;
-  readonly tests: ImageTests;
+  readonly tests?: ImageTests | undefined;
+  readonly sbom?: unknown;
+  readonly provenance?: unknown;
 }
 
 /**
- * Writes the image and what its tests found into one file, a POSIX tar with signatures by `key`: the same bytes
- * for the same image, tests and key. The file is there whole or not at all. Refuses a damaged image (`damaged-image`).
+ * Writes the image and what is known of it into one file, a POSIX tar with signatures by `key`: the same bytes
+ * for the same image, notes and key. The file is there whole or not at all. Refuses a damaged image (`damaged-image`).
  */
 export async function exportImage(
   image: StoredImage,
@@ -59,7 +61,7 @@ export async function exportImage(
       'rolecall build',
     );
   }
-  const tests = parseImageTests(await store.note(image.digest, 'tests'));
+  const notes = await notesOn(image.digest, store);
   const aside = `${file}.tmp`;
   const archive = pack();
   const written = pipeline(archive, createWriteStream(aside));
@@ -70,8 +72,7 @@ export async function exportImage(
         archive.entry(headerOf(manifestName), await store.text(image.digest));
         const signature = signDigest('image', image.digest, key);
         archive.entry(headerOf(signatureName), renderSignature(signature));
-        if (tests) {
-          const notes = canonicalJson({ image: image.digest, tests } satisfies Notes);
+        if (notes !== undefined) {
           archive.entry(headerOf(notesName), notes);
           const signed = signDigest('notes', digestOf(notes), key);
           archive.entry(headerOf(notesSignatureName), renderSignature(signed));
@@ -94,6 +95,18 @@ export async function exportImage(
     await rm(aside, { force: true });
     throw error;
   }
+}
+
+/** All that is known of an image, as a text that names it; undefined where nothing is. */
+async function notesOn(image: Digest, store: ImageStore): Promise<string | undefined> {
+  const notes: Notes = {
+    image,
+    tests: parseImageTests(await store.note(image, 'tests')),
+    sbom: await store.note(image, 'sbom'),
+    provenance: await store.note(image, 'provenance'),
+  };
+  const known = [notes.tests, notes.sbom, notes.provenance].some((note) => note !== undefined);
+  return known ? canonicalJson(notes) : undefined;
 }
 
 /** No time, no owner: the same image gives the same bytes. */
@@ -139,8 +152,8 @@ async function takeEntries(
 ): Promise<StoredImage> {
   let text: string | undefined;
   let manifest: ImageManifest | undefined;
-  let notes: string | undefined;
-  let tests: ImageTests | undefined;
+  let notesText: string | undefined;
+  let notes: Notes | undefined;
   const missing = new Map<string, Blob>();
   for await (const entry of entries) {
     const { name } = entry.header;
@@ -152,12 +165,12 @@ async function takeEntries(
       refuseUnlessTrusted('image', text, parseSignature(line), trusted, file);
       manifest = readSigned(text, file);
       for (const blob of blobsOf(manifest)) missing.set(`blobs/${blob.digest}`, blob);
-    } else if (name === notesName && notes === undefined) {
-      notes = await readText(entry.header, bytes, notesName, largestNotes, file);
-    } else if (name === notesSignatureName && notes !== undefined && !tests) {
+    } else if (name === notesName && notesText === undefined) {
+      notesText = await readText(entry.header, bytes, notesName, largestNotes, file);
+    } else if (name === notesSignatureName && notesText !== undefined && !notes) {
       const line = await readText(entry.header, bytes, notesSignatureName, largestSignature, file);
-      refuseUnlessTrusted('notes', notes, parseSignature(line), trusted, file);
-      tests = readNotes(notes, digestOf(text), file);
+      refuseUnlessTrusted('notes', notesText, parseSignature(line), trusted, file);
+      notes = readNotes(notesText, digestOf(text), file);
     } else {
       const blob = missing.get(name);
       if (!blob)
@@ -167,21 +180,30 @@ async function takeEntries(
     }
   }
   if (!manifest) throw damaged(file, 'ends before the signature of the image');
-  if (notes !== undefined && !tests) throw damaged(file, 'has notes without a signature');
+  if (notesText !== undefined && !notes) throw damaged(file, 'has notes without a signature');
   if (missing.size > 0) throw damaged(file, `lacks ${missing.size} parts of the image`);
   const image = await store.addImage(manifest, text);
-  if (tests) {
-    const before = parseImageTests(await store.note(image.digest, 'tests'));
-    await store.writeNote(image.digest, 'tests', mergeTests(before, tests));
-  }
+  if (notes) await takeNotes(image.digest, notes, store);
   return image;
 }
 
-/** What the tests of this image found. */
-function readNotes(text: string, image: Digest, file: string): ImageTests {
+async function takeNotes(image: Digest, notes: Notes, store: ImageStore): Promise<void> {
+  if (notes.tests) {
+    const before = parseImageTests(await store.note(image, 'tests'));
+    await store.writeNote(image, 'tests', mergeTests(before, notes.tests));
+  }
+  for (const kind of ['sbom', 'provenance'] as const) {
+    if (notes[kind] !== undefined) await store.writeNote(image, kind, notes[kind]);
+  }
+}
+
+/** What is known of this image. */
+function readNotes(text: string, image: Digest, file: string): Notes {
   const notes = JSON.parse(text) as Partial<Notes>;
   const tests = parseImageTests(notes.tests);
-  if (tests && notes.image === image) return tests;
+  if (notes.image === image && (tests || notes.tests === undefined)) {
+    return { ...notes, image, tests };
+  }
   throw damaged(file, 'has notes that are none on this image');
 }
 

@@ -29,8 +29,11 @@ export interface StoreDamage {
   readonly message: string;
 }
 
-/** `tests` is what `image test` found. No note is part of an image, nor of its digest. */
-export type NoteKind = 'tests';
+/**
+ * `tests` is what `image test` found, `sbom` a bill of materials, `provenance` what decided the bytes. No note is
+ * part of an image, nor of its digest.
+ */
+export type NoteKind = 'tests' | 'sbom' | 'provenance';
 
 /** Images by digest on this machine's disk; nothing in it ever changes but the tags and the notes. */
 export interface ImageStore {
@@ -58,7 +61,7 @@ export interface ImageStore {
   text(digest: Digest): Promise<string>;
   /** Takes an image in; all its blobs must be there. `text` is its manifest as it came from elsewhere. */
   addImage(manifest: ImageManifest, text?: string): Promise<StoredImage>;
-  /** What is known of an image besides the image: its tests; undefined where nothing is. */
+  /** What is known of an image besides the image; undefined where nothing is. */
   note(digest: Digest, kind: NoteKind): Promise<unknown>;
   /** Writes that down, durable when this resolves; another of the same kind is gone. */
   writeNote(digest: Digest, kind: NoteKind, note: unknown): Promise<void>;

@@ -57,3 +57,18 @@ describe('a build is shown', () => {
     for (const line of lines) expect(line.replace('\x1b[K', '').length).toBeLessThan(40);
   });
 });
+
+it('on a terminal a step of which a part is done says what is left', () => {
+  let text = '';
+  let now = 0;
+  const output = { isTTY: true, columns: 80, write: (part: string) => (text += part) };
+  const progress = createBuildProgress(output, () => now);
+  progress.show({ kind: 'step-started', ...at });
+  now = 3_000;
+  progress.show({ kind: 'step-progress', ...at, text: 'copying', done: 0.1 });
+  expect(text, 'too early for a guess').not.toContain('left');
+  now = 30_000;
+  progress.show({ kind: 'step-progress', ...at, text: 'copying', done: 0.75 });
+  progress.end();
+  expect(text).toContain('30 s 75 % copying, some 10 s left');
+});

@@ -55,6 +55,26 @@ test('no digit, as an unset variable of a script gives, publishes nothing', asyn
   expect(await openImageStore(state).resolve('universal', 'amd64')).toBeUndefined();
 });
 
+test('a bill of materials is printed, or it is said how to get one', async () => {
+  const none = await run('image', 'sbom', digest.slice(0, 8));
+  expect(none).toMatchObject({ code: 1, err: expect.stringContaining('rolecall build') });
+  const sbom = { bomFormat: 'CycloneDX', components: [] };
+  await openImageStore(state).writeNote(digest as Digest, 'sbom', sbom);
+  expect(JSON.parse((await run('image', 'sbom', digest.slice(0, 8))).out)).toEqual(sbom);
+});
+
+test('what decided the bytes of an image is shown', async () => {
+  await openImageStore(state).writeNote(digest as Digest, 'provenance', {
+    ...{ format: 1, packages: 218, lock: 'ab12' },
+    tools: { mmdebstrap: 'mmdebstrap 1.5.7', mksquashfs: 'mksquashfs version 4.6.1' },
+    steps: [{ id: 'bootstrap', key: '0123456789abcdef' }],
+  });
+  const { out } = await run('image', 'show', digest.slice(0, 8));
+  expect(out).toContain('mksquashfs version 4.6.1, mmdebstrap 1.5.7');
+  expect(out).toContain('218 packages, ab12');
+  expect(out).toContain('bootstrap 0123456789ab');
+});
+
 test('an image that is not there', async () => {
   const { err, code } = await run('image', 'show', 'univresal');
   expect(err).toContain('no image univresal in the store');

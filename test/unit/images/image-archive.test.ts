@@ -87,6 +87,16 @@ describe('what the tests of an image found', () => {
     expect(stdout.split('\n').slice(2, 4)).toEqual(['notes.json', 'notes.signature']);
   });
 
+  it('comes with the bill of materials and what decided the bytes', async () => {
+    await from().writeNote(image.digest, 'sbom', { bomFormat: 'CycloneDX' });
+    await from().writeNote(image.digest, 'provenance', { format: 1 });
+    await exported();
+    await importImage(file, to(), trusted);
+    expect(await to().note(image.digest, 'sbom')).toEqual({ bomFormat: 'CycloneDX' });
+    expect(await to().note(image.digest, 'provenance')).toEqual({ format: 1 });
+    expect(await arrived()).toBeUndefined();
+  });
+
   it('does not replace a newer word of this machine', async () => {
     const later = { ...tests.roles.web, outcome: 'failed', at: '2026-02-02T03:04:05.000Z' };
     await exported();
