@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { digestOf } from '../digest.ts';
 import type { ImageStore, StoredImage } from './image-store.ts';
-import { allPackages, type PackageLock, renderLock } from './package-lock.ts';
+import { allPackages, type LockedPackage, type PackageLock, renderLock } from './package-lock.ts';
 import type { Step } from './plan-build.ts';
 import { renderSbom, type SbomPackage } from './sbom.ts';
 import { type Software, softwareFile } from './software-of-root.ts';
@@ -69,9 +69,14 @@ export function packagesOf(software: readonly Software[], lock: PackageLock): Sb
     const digest = locked.get(`${one.name} ${one.version}`)?.digest;
     return { ...one, installed: true, ...(digest === undefined ? {} : { digest }) };
   });
-  const loaders = lock.loaders.packages.map(({ name, version, architecture, digest }) => ({
-    ...{ name, version, architecture, digest, installed: false },
+  const bare = ({ name, version, architecture, digest }: LockedPackage, there: boolean) => ({
+    ...{ name, version, architecture, digest, installed: there },
     ...{ source: name, sourceVersion: version, licenses: [] },
-  }));
-  return [...installed, ...loaders];
+  });
+  // Packages that are only unpacked (variant: extract) are in no list of dpkg.
+  const listed = new Set(software.map((one) => `${one.name} ${one.version}`));
+  const unpacked = [...locked]
+    .filter(([key]) => !listed.has(key))
+    .map(([, one]) => bare(one, true));
+  return [...installed, ...unpacked, ...lock.loaders.packages.map((one) => bare(one, false))];
 }

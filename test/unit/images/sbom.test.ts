@@ -96,6 +96,11 @@ it('what the lock holds lends its hashes, and loaders stand beside what is insta
     ['libcurl4t64', undefined, true],
     ['ipxe', digestOf('ipxe'), false],
   ]);
+  // What is unpacked and not installed is in the root all the same.
+  expect(packagesOf([], lock).map((p) => [p.name, p.installed])).toEqual([
+    ['curl', true],
+    ['ipxe', false],
+  ]);
 });
 
 it('the software of a root is what dpkg has installed, with the source where that is another', () => {
