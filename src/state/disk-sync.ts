@@ -2,6 +2,9 @@ import { closeSync, fdatasync, fsync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 
+const syncData = promisify(fdatasync);
+const syncAll = promisify(fsync);
+
 /** Puts on disk what was written to one file, while the process goes on. */
 export interface DiskSync {
   /** Resolves when all that was written before this call is on disk; fails where the disk fails. */
@@ -25,7 +28,7 @@ export function createDiskSync(path: string): DiskSync {
     fd = open;
     // Its name has to be on disk too.
     if (isNew) await syncFolder(dirname(path));
-    await promisify(fdatasync)(open);
+    await syncData(open);
   }
 
   function run(): Promise<void> {
@@ -60,7 +63,7 @@ export function createDiskSync(path: string): DiskSync {
 async function syncFolder(path: string): Promise<void> {
   const fd = openSync(path, 'r');
   try {
-    await promisify(fsync)(fd);
+    await syncAll(fd);
   } finally {
     closeSync(fd);
   }
