@@ -5,6 +5,7 @@ import { AppError } from '../errors.ts';
 import { type Ipv4, parseIpv4 } from '../net/ipv4.ts';
 import { type MacAddress, parseMac } from '../net/mac.ts';
 import { renderProblems } from '../render-problems.ts';
+import { standbys } from '../roles/check-data.ts';
 import type { Fleet } from '../roles/fleet.ts';
 import { loadFleet } from '../roles/load-fleet.ts';
 import { describeEdit } from '../site/describe-edit.ts';
@@ -86,6 +87,7 @@ async function setNodeRole(
     return;
   }
   for (const line of describeEdit(before, after.site)) say(line);
+  for (const { file, message } of standbys(after)) if (file === node.file) say(message);
   if (dryRun) {
     say(`would write ${node.file}: role ${was} → ${is}\n\n${text.trimEnd()}`);
     return;

@@ -1,12 +1,15 @@
 import type { Problem } from '../errors.ts';
 import { type SiteNode, selectNodes, type Volume } from '../site/site.ts';
 import { type Fleet, rolesOf } from './fleet.ts';
+import { isBelow } from './render-volumes.ts';
 
 /** A folder of data that one node at a time may use, on a node that has it. */
 interface Use {
   readonly node: SiteNode;
   readonly role: string;
   readonly folder: string;
+  /** Whether the role itself waits for its turn. */
+  readonly waits: boolean;
 }
 
 /**
@@ -14,23 +17,50 @@ interface Use {
  * belongs on a volume that does not let them in.
  */
 export function checkData(fleet: Fleet): readonly Problem[] {
+  return usesByVolume(fleet).flatMap(({ volume, inside, outside }) => [
+    ...twoAtOnce(
+      volume,
+      inside.filter(({ waits }) => !waits),
+    ),
+    ...outside.map((use) => leftOut(volume, use)),
+  ]);
+}
+
+/** Nodes that wait while another one uses the data, each told of in its own file and in the other's. */
+export function standbys(fleet: Fleet): readonly Problem[] {
+  return usesByVolume(fleet).flatMap(({ volume, inside }) => {
+    const waiting = inside.filter(({ waits }) => waits);
+    if (waiting.length < 2) return [];
+    const names = waiting.map(({ node }) => node.name);
+    return waiting.map(({ node, role, folder }) => ({
+      file: node.file,
+      line: 0,
+      path: 'role',
+      message: `${names.join(', ')} have the role ${role}: one at a time uses ${folder} on the volume ${volume.name}, and another takes over when it is lost`,
+      hint: `nothing to do where that is meant; else: rolecall node set-role ${node.name} spare`,
+    }));
+  });
+}
+
+function usesByVolume(fleet: Fleet) {
   const uses = [...fleet.site.nodes.values()].flatMap((node) =>
     rolesOf(fleet, node).flatMap((role) =>
       Object.entries(role.data)
         .filter(([, data]) => data.exclusive)
-        .map(([folder]): Use => ({ node, role: role.name, folder })),
+        .map(([folder, { exclusive }]): Use => {
+          return { node, role: role.name, folder, waits: exclusive === 'lock' };
+        }),
     ),
   );
-  return [...fleet.site.volumes.values()].flatMap((volume) => {
-    const here = uses.filter(
-      ({ folder }) => folder === volume.at || folder.startsWith(`${volume.at}/`),
-    );
+  return [...fleet.site.volumes.values()].map((volume) => {
+    const here = uses.filter(({ folder }) => isBelow(folder, volume.at));
     const clients = selectNodes(fleet.site, volume.clients);
     const isClient = ({ node }: Use) => clients.includes(node.name);
-    return [
-      ...twoAtOnce(volume, here.filter(isClient)),
-      ...here.filter((use) => !isClient(use)).map((use) => leftOut(volume, use)),
-    ];
+    return {
+      volume,
+      inside: here.filter(isClient),
+      outside: here.filter((use) => !isClient(use)),
+    };
   });
 }
 

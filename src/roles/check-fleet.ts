@@ -2,7 +2,7 @@ import type { Problem } from '../errors.ts';
 import { parseMac } from '../net/mac.ts';
 import { suggestion } from '../site/did-you-mean.ts';
 import type { Site, SiteNode } from '../site/site.ts';
-import { checkData } from './check-data.ts';
+import { checkData, standbys } from './check-data.ts';
 import { unservedPorts } from './check-ports.ts';
 import { checkServices, idleBalancers } from './check-services.ts';
 import { checkVolumes } from './check-volumes.ts';
@@ -82,6 +82,7 @@ export function checkAgainstImage(
 export function warnings(fleet: Fleet): readonly Problem[] {
   return [
     ...dataInRam(fleet),
+    ...standbys(fleet),
     ...unusedRoleParams(fleet),
     ...idleBalancers(fleet.site),
     ...unservedPorts(fleet),

@@ -214,10 +214,12 @@ function readData(place: YamlPlace | undefined): Readonly<Record<string, DataFol
     }
     if (!fields) continue;
     if (!fields.memory) at.problem('memory is missing', 'MiB of RAM at most, such as memory: 64');
-    const exclusive = fields.exclusive?.flag();
+    const exclusive = fields.exclusive?.oneOf(['true', 'false', 'lock']);
     folders[path] = {
       memory: fields.memory?.text('64') ?? '',
-      ...(exclusive === undefined ? {} : { exclusive }),
+      ...(exclusive === undefined
+        ? {}
+        : { exclusive: exclusive === 'lock' ? exclusive : exclusive === 'true' }),
       ...readOwnership(fields),
     };
   }

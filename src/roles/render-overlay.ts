@@ -219,11 +219,13 @@ function renderDataFolders(
       path,
       memory: memory.get(pathKey(role, path)) ?? 0,
       mode: folder.mode ?? '0755',
+      exclusive: folder.exclusive,
       ...ownerOf(folder, role, `data.${path}`, facts, problems),
     })),
   );
   const inRam = folders.filter(({ path }) => !volumeOfFolder(site, node, path));
-  return renderFstab(inRam, clientMounts(site, node));
+  const asked = folders.filter(({ exclusive }) => exclusive === 'lock').map(({ path }) => path);
+  return renderFstab(inRam, clientMounts(site, node, asked));
 }
 
 const unitPath = /^\/(?:usr\/lib|etc)\/systemd\/system\/([^/]+\.[a-z]+)$/;

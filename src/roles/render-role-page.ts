@@ -1,6 +1,6 @@
 import { describeParameters } from './describe-parameters.ts';
 import { matchesPath } from './match-path.ts';
-import type { ReloadRule, Role, RoleFile } from './role.ts';
+import type { DataFolder, ReloadRule, Role, RoleFile } from './role.ts';
 
 /**
  * A role's page for people (Markdown), of what its role.yaml says. `base` is the role that every node has,
@@ -72,9 +72,14 @@ function dataOf(role: Role): readonly string[] {
     code(path),
     code(data.memory),
     ownership(data, '0755'),
-    data.exclusive ? 'one node at a time' : '',
+    sharing(data),
   ]);
   return table(['folder', 'MiB of RAM at most', 'mode and owner', 'shared'], rows);
+}
+
+function sharing({ exclusive }: DataFolder): string {
+  if (exclusive === 'lock') return 'one node at a time; others wait for their turn';
+  return exclusive ? 'one node at a time' : '';
 }
 
 function secretsOf(role: Role): readonly string[] {

@@ -36,14 +36,22 @@ export function renderHeldVolumes(site: Site, node: SiteNode): readonly OverlayF
  * as the volume does, and holds up nothing but what needs it (systemd.mount(5)); once mounted, writes wait
  * through a fail-over (nfs(5), hard). A request without an answer closes its connection, which is what
  * finds the other node: so the first wait is short.
+ * A volume that holds one of the `asked` folders is mounted when the role of that folder asks for it, and
+ * an attempt that fails ends, so that the role can say why.
  */
-export function clientMounts(site: Site, node: SiteNode): readonly FstabLine[] {
+export function clientMounts(
+  site: Site,
+  node: SiteNode,
+  asked: readonly string[],
+): readonly FstabLine[] {
   return clientVolumes(site, node).map((volume) => {
+    const waits = !asked.some((folder) => isBelow(folder, volume.at));
     const options = [
       'vers=4.2,proto=tcp,hard,timeo=10,retrans=3,noatime',
       // Minutes for which mount.nfs tries again.
-      'retry=100000',
-      '_netdev,nofail,x-systemd.mount-timeout=infinity',
+      waits ? 'retry=100000' : 'retry=0',
+      '_netdev,nofail',
+      waits ? 'x-systemd.mount-timeout=infinity' : 'noauto,x-systemd.mount-timeout=60',
     ];
     return `${serverFor(node, volume)}:/${volume.name} ${volume.at} nfs ${options.join(',')} 0 0`;
   });
@@ -58,7 +66,12 @@ export function clientVolumes(site: Site, node: SiteNode): readonly Volume[] {
 
 /** The volume that holds this folder of the node; undefined where none does. */
 export function volumeOfFolder(site: Site, node: SiteNode, folder: string): Volume | undefined {
-  return clientVolumes(site, node).find(({ at }) => folder === at || folder.startsWith(`${at}/`));
+  return clientVolumes(site, node).find(({ at }) => isBelow(folder, at));
+}
+
+/** Whether a folder is this place or in it. */
+export function isBelow(folder: string, place: string): boolean {
+  return folder === place || folder.startsWith(`${place}/`);
 }
 
 /** The VIP on a network of the node's own, or else one that its gateway leads to. */

@@ -74,8 +74,11 @@ export interface ReloadRule {
 export interface DataFolder {
   /** MiB of RAM that it may take, as a template. */
   readonly memory: string;
-  /** Whether one node at a time may use it, also where a volume could be mounted by several. */
-  readonly exclusive?: boolean;
+  /**
+   * Whether one node at a time may use it, also where a volume could be mounted by several. With `lock` the
+   * role sees to that itself: it mounts the volume and waits for its turn.
+   */
+  readonly exclusive?: boolean | 'lock';
   /** Octal text; 0755 by default. */
   readonly mode?: string;
   /** Default root, as is the group, which else is the owner's. */

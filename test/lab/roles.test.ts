@@ -1,12 +1,13 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Report } from '../../src/http/boot-service.ts';
+import type { Ipv4 } from '../../src/net/ipv4.ts';
 import { parseMac } from '../../src/net/mac.ts';
 import type { Fleet } from '../../src/roles/fleet.ts';
 import { spareNode } from '../../src/roles/fleet.ts';
 import { loadFleet } from '../../src/roles/load-fleet.ts';
 import { renderContents } from '../../src/roles/render-contents.ts';
-import type { SiteNode } from '../../src/site/site.ts';
+import type { SiteNode, Volume } from '../../src/site/site.ts';
 import { images } from './harness/lab-under-test.ts';
 import { bootSet, type NamespacedNode, startNode } from './harness/node-in-namespace.ts';
 import { until } from './harness/processes.ts';
@@ -219,7 +220,8 @@ describe('on the node', () => {
     const before = mail.reports().length;
     await mail.sh('systemctl mask --runtime srv-mail.mount; umount -l /srv/mail');
     // A check that was under way may first say what it met.
-    const why = /^mail: the file system is (gone from|not mounted on) \/srv\/mail/;
+    const why =
+      /^mail: (the file system is gone from|waits for the file system: it is not mounted on) \/srv\/mail/;
     await mail.report(
       'it fails for that',
       (r) => r.stage === 'failed' && why.test(r.reason),
@@ -238,6 +240,52 @@ describe('on the node', () => {
       "printf 'x' | curl -sS --interface 10.99.0.1 -T - --mail-from a@b.example --mail-rcpt probe@mail.lab.example smtp://10.77.0.12/x.example",
     );
     expect(said).toContain('RCPT failed: 554');
+  });
+});
+
+it('a mail server says which volume it waits for, then whose turn it is, and serves when it is its own', async () => {
+  // The kernel here has no NFS; what the node waits for is put in place by hand.
+  const [vip, at] = [new Map([['boot', '10.77.0.111' as Ipv4]]), '/srv/mail'];
+  const post: Volume = {
+    ...{ name: 'post', nodes: ['nfs1', 'nfs2'], device: '/dev/vda', replication: 'boot', vip, at },
+    clients: { kind: 'role', role: 'mail' },
+  };
+  const withVolume = { ...fleet, site: { ...fleet.site, volumes: new Map([['post', post]]) } };
+  const node = fleet.site.nodes.get('web2');
+  if (!node) throw new Error('no such node');
+  const waiting = await startNode(images, site, withVolume, node);
+  started.push(waiting);
+  const says = async (reason: RegExp, from = 0) =>
+    waiting.report(`it says ${reason}`, (r) => r.stage === 'failed' && reason.test(r.reason), from);
+  await says(
+    /^mail: waits for the volume post: it is not mounted on .srv.mail from 10.77.0.111:.post/,
+  );
+
+  let before = waiting.reports().length;
+  await waiting.sh(`mkdir /run/post && echo mail9 >/run/post/holder
+    systemd-run --quiet --unit other flock /run/post/holder sleep infinity
+    until ! flock -n /run/post/holder true; do sleep 0.1; done
+    mount --bind /run/post /srv/mail`);
+  const standby = { stage: 'ready', reason: 'mail: stands by: mail9 uses the volume post' };
+  expect(await waiting.report('it stands by', isReady, before)).toMatchObject(standby);
+  expect(await waiting.sh('ss -Hltn')).not.toMatch(/:(25|143|587|993) /);
+
+  before = waiting.reports().length;
+  await waiting.sh('systemctl stop other');
+  expect(await waiting.report('it is ready', isReady, before)).toMatchObject({ reason: '' });
+
+  // Another one took it while this node stalled: nothing is finished, and what is stopped comes back by itself.
+  await waiting.sh('echo mail9 >/srv/mail/holder');
+  const said = (unit: string) => waiting.sh(`journalctl -o cat -u ${unit}`);
+  await until('postfix is killed', 20, async () =>
+    (await said('postfix')).includes('status=9/KILL'),
+  );
+  await until('the reason is said', 20, async () =>
+    (await said('rolecall-mail-store')).includes('the volume post is used by mail9\n'),
+  );
+  await until('both serve again', 60, async () => {
+    const ports = await waiting.sh('ss -Hltn');
+    return [/:25 /, /:993 /].every((port) => port.test(ports));
   });
 });
 

@@ -46,6 +46,9 @@ async function nothingIsMadeByItself(lab: Scenario): Promise<void> {
       (await lab.row(node)).reason.includes('volume www is not made yet: rolecall volume create'),
     );
   }
+  await until('its client says for what it waits', 240, async () =>
+    (await lab.row(client)).reason.startsWith('web: waits for the volume www: it is not mounted'),
+  );
   // No terminal to ask at.
   await expect(lab.rolecall('volume', 'create', 'www')).rejects.toThrow('nothing was changed');
   for (const node of ['nfs1', 'nfs2']) {
@@ -72,6 +75,14 @@ async function theVolumeIsMade(lab: Scenario): Promise<void> {
   );
   await lab.ssh(client, 'echo seen >/srv/www/first && sync /srv/www/first');
   expect(await lab.ssh(await leaderOf(lab), 'cat /srv/volumes/www/first')).toBe('seen');
+
+  // It is the content of the web server, which waited for it.
+  await lab.ssh(client, "echo '<h1>pages of the volume</h1>' >/srv/www/index.html");
+  expect(await lab.http(client, '/')).toEqual({
+    status: 200,
+    body: '<h1>pages of the volume</h1>\n',
+  });
+  await lab.waitStage(client, 'ready', { retry: false });
 }
 
 /** A node that the site gets or loses is let in or out by the leader as it runs. */

@@ -215,13 +215,53 @@ describe('what is wrong between site and roles', () => {
       );
     };
 
-    test('two nodes on one volume', async () => {
-      await volume('{role: mail}');
+    test('two nodes on one volume, of a role that does not wait for its turn', async () => {
+      await volume('{role: post}');
+      const data = 'data: {/srv/mail: {exclusive: true, memory: 8}}';
+      await write('roles/post/role.yaml', `summary: x\nready: "true"\n${data}\n`);
+      await edit('nodes/web2.yaml', 'role: mail', 'role: post');
       await good();
-      await edit('nodes/web1.yaml', 'role: web', 'role: mail');
+      await edit('nodes/web1.yaml', 'role: web', 'role: post');
       expect(await problems()).toEqual([
-        'nodes/web2.yaml:3 web2 and web1 both have the role mail, whose /srv/mail is on the volume post: one node at a time may use it | give the one that is dead another role first: rolecall node set-role web1 spare',
+        'nodes/web2.yaml:3 web2 and web1 both have the role post, whose /srv/mail is on the volume post: one node at a time may use it | give the one that is dead another role first: rolecall node set-role web1 spare',
       ]);
+    });
+
+    test('two nodes of a role that waits for its turn: the site is good, both are told of', async () => {
+      await volume('{role: mail}');
+      expect(warnings(await good()).filter(({ message }) => /at a time/.test(message))).toEqual([]);
+      await edit('nodes/web1.yaml', 'role: web', 'role: mail');
+      const found = warnings(await good()).filter(({ message }) => /at a time/.test(message));
+      expect(found.map(({ file }) => file)).toEqual(['nodes/web1.yaml', 'nodes/web2.yaml']);
+      expect(found[0]).toMatchObject({
+        message:
+          'web1, web2 have the role mail: one at a time uses /srv/mail on the volume post, and another takes over when it is lost',
+        hint: 'nothing to do where that is meant; else: rolecall node set-role web1 spare',
+      });
+    });
+
+    test('a role that waits for its turn asks for the mount itself, others are mounted at boot', async () => {
+      await volume('{role: mail}');
+      const fstab = async (role: string) => {
+        const fleet = await good();
+        const node = [...fleet.site.nodes.values()].find(({ roles }) => roles.includes(role));
+        if (!node) throw new Error(`no node of role ${role}`);
+        const rendered = renderOverlay({ fleet, node, facts });
+        if (!rendered.ok) throw new Error(JSON.stringify(rendered.problems));
+        const file = rendered.files.find(({ path }) => path === '/etc/fstab');
+        return file?.kind === 'file' ? String(file.content) : '';
+      };
+      expect(await fstab('mail')).toMatch(
+        /^10\.77\.0\.111:\/post \/srv\/mail nfs \S+,retry=0,_netdev,nofail,noauto,x-systemd\.mount-timeout=60 0 0$/m,
+      );
+      await edit(
+        'site.yaml',
+        'clients: {role: mail}, at: /srv/mail',
+        'clients: {role: web}, at: /srv/www',
+      );
+      expect(await fstab('web')).toMatch(
+        /^10\.77\.0\.111:\/post \/srv\/www nfs \S+,retry=100000,_netdev,nofail,x-systemd\.mount-timeout=infinity 0 0$/m,
+      );
     });
 
     test('a node that its volume does not let in', async () => {
