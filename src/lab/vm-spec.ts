@@ -188,8 +188,8 @@ function nicsOf(site: Site, node: SiteNode, bootNetwork: string): readonly VmNic
     : [...all.filter(boots), ...all.filter((nic) => !boots(nic))];
 }
 
-/** The same for a node and a network on every run. */
-function madeUpMac(node: string, network: string): MacAddress {
+/** A card for a link that names none, the same for a node and a network on every run. */
+export function madeUpMac(node: string, network: string): MacAddress {
   const digits = createHash('sha256').update(`${node} ${network}`).digest('hex').slice(0, 6);
   return macFromText(`525400${digits}`);
 }

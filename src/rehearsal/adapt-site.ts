@@ -1,13 +1,14 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Document, isMap, parseDocument } from 'yaml';
+import { madeUpMac } from '../lab/vm-spec.ts';
 import { loadSite } from '../site/load-site.ts';
 import { freeAddress } from './client-address.ts';
 
 /**
  * Changes a copy of a site to what the lab's machines are: the lab's own boot server gives all addresses,
- * consoles are the one serial port, disks hang on virtio, and nobody is unknown unless `spares` shall be
- * there. Gives back a line for each thing that is otherwise than in the operator's site.
+ * consoles are the one serial port, disks hang on virtio, cards have a MAC, and nobody is unknown unless `spares`
+ * shall be there. Gives back a line for each thing that is otherwise than in the operator's site.
  */
 export async function adaptSite(
   folder: string,
@@ -44,6 +45,22 @@ export async function adaptSite(
       notes.push(`volume ${name}: ${played} stands for ${device}`);
     }
   });
+  for (const node of site.nodes.values()) {
+    const cardless = node.links.filter((link) => link.macs.length === 0);
+    if (cardless.length === 0) continue;
+    await edit(join(folder, node.file), (document) => {
+      for (const { network } of cardless) {
+        const mac = madeUpMac(node.name, network);
+        if (!document.has('links')) {
+          document.setIn(['id', 'mac'], mac);
+          continue;
+        }
+        document.setIn(['links', network, 'nic'], mac);
+        document.deleteIn(['links', network, 'path']);
+      }
+    });
+    notes.push(`${node.name}: a MAC stands for what its role file knows its cards by`);
+  }
   const consoles = [...site.nodes.values()].filter((node) => node.console.device !== 'ttyS0');
   for (const { file } of consoles) {
     await edit(join(folder, file), (document) => {
