@@ -1,13 +1,18 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import type { Scenario } from '../../src/lab/scenario.ts';
+import { mac } from '../unit/dhcp/a-dhcp-site.ts';
 import { expectNoWaits, readBootPackets } from './harness/boot-packets.ts';
 import { labScenario, readMail, runs, sendMail } from './harness/lab-under-test.ts';
 import { until } from './harness/processes.ts';
 
-// One lab for both firmwares: web1 has a BIOS, web2 has UEFI.
+// One lab for both firmwares: web1 has a BIOS, web2 has UEFI. web1 is known by its UUID alone.
 const machines = ['web1', 'web2'];
+const uuid = '5e1f0c2a-7d34-4b19-9a3e-2f6b8c0d1e47';
 
 it('web servers become mail servers by one command and a reboot, with the image they had', async () => {
-  await labScenario({ name: 'swap', uefi: ['web2'] }, async (lab) => {
+  await labScenario({ name: 'swap', uefi: ['web2'], edit: nameByUuid }, async (lab) => {
     const start = Date.now();
     await Promise.all(machines.map((node) => lab.waitStage(node, 'ready')));
 
@@ -35,7 +40,7 @@ it('web servers become mail servers by one command and a reboot, with the image 
     }
     await Promise.all(machines.map((node) => lab.waitBoot(node, asked)));
     const packets = await readBootPackets(capture);
-    expectNoWaits(packets, '52:54:00:77:00:11', ['undionly.kpxe']);
+    expectNoWaits(packets, firstCard(lab, 'web1'), ['undionly.kpxe']);
     expectNoWaits(packets, '52:54:00:77:00:12', ['ipxe.efi', 'autoexec.ipxe']);
 
     for (const [i, node] of machines.entries()) {
@@ -74,5 +79,31 @@ it('web servers become mail servers by one command and a reboot, with the image 
     expect(mended.reason).toMatch(/RAM/);
     await lab.lab.kill('web1');
     expect((await lab.waitStage('web1', 'silent', { retry: false })).role).toEqual(['mail']);
+
+    // Another card in the same machine: no edit, and the boot set stays what it was.
+    const before1 = await runs(lab, 'web1');
+    await lab.lab.kill('web2');
+    lab.lab.replaceCard('web1', otherCard);
+    const swapped = Date.now();
+    await lab.start('web1');
+    const again = await lab.waitBoot('web1', swapped);
+    expect(again).toMatchObject({ address: '10.77.0.11', mac: [otherCard] });
+    expect(await runs(lab, 'web1')).toEqual(before1);
+    expect(await lab.ssh('web1', 'cat /sys/class/net/*/address')).toContain(otherCard);
+    const files = await lab.ssh('web1', 'networkctl status --no-pager --json=short');
+    expect(files).toContain('/etc/systemd/network/10-boot.network.d/boot-card.conf');
+    expect(await lab.rolecall('explain', otherCard)).toContain('its UUID is in nodes/web1.yaml');
   });
 });
+
+const otherCard = mac('52:54:00:77:00:aa');
+
+function firstCard(lab: Scenario, guest: string): string {
+  return lab.lab.plan.guests.find(({ name }) => name === guest)?.nics[0]?.mac ?? '';
+}
+
+async function nameByUuid(site: string): Promise<void> {
+  const file = join(site, 'nodes/web1.yaml');
+  const text = await readFile(file, 'utf8');
+  await writeFile(file, text.replace(/^mac: \S+/m, `id: {uuid: ${uuid}}`));
+}
