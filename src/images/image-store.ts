@@ -1,14 +1,13 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
 import { constants, copyFile, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Blob, type ImageManifest, readManifest } from '../boot/image-manifest.ts';
 import { canonicalJson, type Digest, digestOf, parseDigest } from '../digest.ts';
 import { AppError } from '../errors.ts';
 import { syncFolder, writeDurably } from '../system/durable-file.ts';
-import { watchTree } from '../system/watch-tree.ts';
 import { type ImageTag, imageTags, namesIn, openImageTags, textOf } from './image-tags.ts';
 import { moveTag, type TagHistory, takeTagBack } from './tag-history.ts';
+import { watchFolder } from './watch-folder.ts';
 
 export interface StoredImage {
   /** Digest of the manifest: the image's own. */
@@ -197,8 +196,7 @@ export function openImageStore(stateDir: string): ImageStore {
     sweep,
     published: (name, architecture) => tags.history({ name, architecture, tag: 'published' }),
     watchTags: (listener) => {
-      mkdirSync(notesFolder, { recursive: true });
-      const stops = [tags.watch(listener), watchTree(notesFolder, listener)];
+      const stops = [tags.watch(listener), watchFolder(notesFolder, listener)];
       return () => {
         for (const stop of stops) stop();
       };

@@ -1,12 +1,10 @@
-import { mkdirSync } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Digest } from '../digest.ts';
-import { fingerprintFolder } from '../site/folder-fingerprint.ts';
 import { syncFolder, writeDurably } from '../system/durable-file.ts';
 import { waitForFileLock } from '../system/file-lock.ts';
-import { watchTree } from '../system/watch-tree.ts';
 import { parseTag, renderTag, type TagHistory } from './tag-history.ts';
+import { watchFolder } from './watch-folder.ts';
 
 /** `built` is the newest build or import; `published` is what nodes boot. */
 export type ImageTag = 'built' | 'published';
@@ -19,9 +17,6 @@ export interface TagPlace {
   readonly architecture: string;
   readonly tag: ImageTag;
 }
-
-/** Milliseconds between looks at the tags where the kernel reports nothing. */
-const pollInterval = 5000;
 
 /** The tags of a store, one small file each. */
 export interface ImageTags {
@@ -103,21 +98,7 @@ export function openImageTags(root: string): ImageTags {
           if (name.endsWith('.tmp')) await rm(join(inner, name), { force: true });
         }
       }),
-    watch(listener) {
-      mkdirSync(folder, { recursive: true });
-      const unwatch = watchTree(folder, listener);
-      let known = fingerprintFolder(folder);
-      const look = async () => {
-        const [before, now] = await Promise.all([known, fingerprintFolder(folder)]);
-        known = Promise.resolve(now);
-        if (now !== before) listener();
-      };
-      const timer = setInterval(() => void look(), pollInterval).unref();
-      return () => {
-        clearInterval(timer);
-        unwatch();
-      };
-    },
+    watch: (listener) => watchFolder(folder, listener),
   };
 }
 

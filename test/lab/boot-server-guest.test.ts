@@ -65,7 +65,13 @@ rolecall --site /etc/rolecall check`,
   took('install');
   await aStartThatFailsSaysWhy(sh);
   took('a start that fails');
-  await sh('systemctl start rolecall', patience);
+  await sh(
+    `systemctl start rolecall || {
+      journalctl -u rolecall -o cat --no-pager | tail -n 20 >&2
+      exit 1
+    }`,
+    patience,
+  );
   took('start');
   await runsAsMeant(sh);
   await boots(10, sh);
