@@ -4,8 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import type { ClientHost } from '../../src/lab/client-host.ts';
 import type { Scenario } from '../../src/lab/scenario.ts';
-import { labScenario } from './harness/lab-under-test.ts';
-import { until } from './harness/processes.ts';
+import { labScenario } from '../lab/harness/lab-under-test.ts';
+import { until } from '../lab/harness/processes.ts';
 
 const node = 'web1';
 
