@@ -1,5 +1,16 @@
 import { randomBytes } from 'node:crypto';
-import { cp, mkdir, open, readdir, readlink, rename, rm, symlink } from 'node:fs/promises';
+import {
+  chmod,
+  copyFile,
+  mkdir,
+  open,
+  readdir,
+  readlink,
+  rename,
+  rm,
+  stat,
+  symlink,
+} from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { canonicalJson, digestOf } from '../digest.ts';
 import type { Fleet } from '../roles/fleet.ts';
@@ -35,12 +46,8 @@ export function openLastGoodSite(stateDir: string): LastGoodSite {
       await mkdir(root, { recursive: true, mode: 0o700 });
       const copy = join(root, randomBytes(8).toString('hex'));
       try {
-        await cp(siteDir, copy, {
-          recursive: true,
-          verbatimSymlinks: true,
-          // A repository's history is no part of the site.
-          filter: (source) => source !== join(siteDir, '.git'),
-        });
+        // A repository's history is no part of the site.
+        await copyFolder(siteDir, copy, new Set(['.git']));
         const read = await loadFleet(copy);
         // Edited again meanwhile: that reading will be kept when it is served.
         if (!read.ok || !isSameSite(read.value, fleet)) return;
@@ -63,6 +70,22 @@ function isSameSite(a: Fleet, b: Fleet): boolean {
 
 function describeSite({ site, siteTexts, sources }: Fleet): string {
   return canonicalJson({ site, siteTexts, sources: [...sources.values()].map(digestOf) });
+}
+
+// fs.cp gives a folder its mode with the set-group-ID bit, which is there for whoever edits the site, and
+// which systemd refuses to a service with RestrictSUIDSGID=.
+async function copyFolder(from: string, to: string, without = new Set<string>()): Promise<void> {
+  await mkdir(to);
+  for (const entry of await readdir(from, { withFileTypes: true })) {
+    if (without.has(entry.name)) continue;
+    const [source, target] = [join(from, entry.name), join(to, entry.name)];
+    if (entry.isDirectory()) await copyFolder(source, target);
+    else if (entry.isSymbolicLink()) await symlink(await readlink(source), target);
+    else if (entry.isFile()) {
+      await copyFile(source, target);
+      await chmod(target, ((await stat(source)).mode & 0o777) | 0o600);
+    }
+  }
 }
 
 async function syncTree(folder: string): Promise<void> {

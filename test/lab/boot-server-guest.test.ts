@@ -154,6 +154,9 @@ async function runsAsMeant(sh: Shell): Promise<void> {
   }
   expect([field('NoNewPrivs'), field('Seccomp')]).toEqual(['1', '2']);
   expect(await sh('systemctl show -P StatusText rolecall')).toContain('serves site tokyo: ');
+  // The copy for the next start, made inside the sandbox of folders with g+s.
+  expect(await sh('stat -c %A /etc/rolecall/nodes')).toContain('s');
+  await sh('until test -e /var/lib/rolecall/last-good-site/served/nodes; do sleep 1; done', 60);
 }
 
 /** A machine on that VLAN gets an address of its network, and by TFTP and HTTP what it boots. */

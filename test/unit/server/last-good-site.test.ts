@@ -1,4 +1,4 @@
-import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { loadFleet } from '../../../src/roles/load-fleet.ts';
@@ -53,4 +53,14 @@ it('a folder edited since it was read is not kept in its place', async () => {
   const meanwhile = { ...served, site: { ...served.site, name: 'kyoto' } };
   await last.keep(site, meanwhile);
   expect((await last.load())?.site.name).toBe(served.site.name);
+});
+
+it('neither set-group-ID folders nor set-user-ID files are copied as such: a sandbox may refuse to make them', async () => {
+  const { site, state, file } = folders();
+  chmodSync(join(site, 'nodes'), 0o2750);
+  chmodSync(file, 0o4710);
+  await openLastGoodSite(state).keep(site, await fleetOf(site));
+  const kept = join(state, 'last-good-site/served');
+  expect(statSync(join(kept, 'nodes')).mode & 0o7000).toBe(0);
+  expect(statSync(join(kept, 'site.yaml')).mode & 0o7777).toBe(0o710);
 });
