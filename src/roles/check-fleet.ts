@@ -86,6 +86,7 @@ export function warnings(fleet: Fleet): readonly Problem[] {
     ...unusedRoleParams(fleet),
     ...idleBalancers(fleet.site),
     ...unservedPorts(fleet),
+    ...neverHeard(fleet.site),
   ];
 }
 
@@ -198,6 +199,21 @@ function dataInRam({ site, roles }: Fleet): readonly Problem[] {
         ),
     ),
   );
+}
+
+/** A serial number is no option of DHCP: a machine says it to the boot script only, after it was answered. */
+function neverHeard(site: Site): readonly Problem[] {
+  if (site.unknown !== 'ignore') return [];
+  return [...site.nodes.values()]
+    .filter(({ id }) => id.serial !== undefined && id.macs.length === 0 && !id.uuid && !id.port)
+    .map(({ file, name }) =>
+      problem(
+        file,
+        'id.serial',
+        `a machine says its serial number only after DHCP answered it, and unknown: ignore answers no stranger: ${name} never boots`,
+        'add its uuid, port or mac, or write unknown: spare in site.yaml',
+      ),
+    );
 }
 
 function unusedRoleParams({ site, roles }: Fleet): readonly Problem[] {

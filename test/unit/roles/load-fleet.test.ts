@@ -346,6 +346,24 @@ describe('warnings', () => {
     ]);
   });
 
+  test('a node known by its serial number alone is never heard where strangers are ignored', async () => {
+    const fleet = await good();
+    const nodes = new Map(fleet.site.nodes);
+    const web1 = nodes.get('web1');
+    if (!web1) throw new Error('no such node');
+    const warned = (id: typeof web1.id, unknown: 'ignore' | 'spare' = 'ignore') =>
+      warnings({
+        ...fleet,
+        site: { ...fleet.site, unknown, nodes: new Map([...nodes, ['web1', { ...web1, id }]]) },
+      }).filter(({ path }) => path === 'id.serial');
+    expect(warned({ macs: [], serial: 'CZJ1' })).toMatchObject([
+      { message: expect.stringContaining('web1 never boots') },
+    ]);
+    expect(warned({ macs: [], serial: 'CZJ1' }, 'spare')).toEqual([]);
+    expect(warned({ macs: [], serial: 'CZJ1', port: 'sw1/7' })).toEqual([]);
+    expect(warned({ macs: web1.id.macs, serial: 'CZJ1' })).toEqual([]);
+  });
+
   test('no mailboxes in RAM where a volume that the node mounts holds them', async () => {
     const edges = join(import.meta.dirname, '../../golden/overlay/edges/site');
     const fleet = await loadFleet(edges);
