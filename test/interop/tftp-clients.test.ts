@@ -108,7 +108,7 @@ describe('downloads by other programs', () => {
   it('more blocks than can be numbered, 512 bytes each', async () => {
     await network.lose(0);
     expect(await problems(['curl without options', 'tftp-hpa'], 512 * 65_600 + 7, 1)).toEqual([]);
-  });
+  }, 120_000);
 
   it('nothing', async () => {
     await network.lose(0);
