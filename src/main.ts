@@ -2,7 +2,7 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import type { GlobalOptions } from './cli/command.ts';
-import { commands } from './cli/commands.ts';
+import { loadCommands } from './cli/commands.ts';
 import { systemFailure } from './cli/system-failure.ts';
 import { readVersion } from './cli/version.ts';
 import { AppError } from './errors.ts';
@@ -42,7 +42,7 @@ const globals = (): GlobalOptions => {
   };
 };
 
-for (const register of commands) register(program, globals);
+for (const register of await loadCommands(process.argv.slice(2))) register(program, globals);
 showUsageAfterErrors(program);
 
 // A reader such as head(1) may leave before the end: then the shell's code for SIGPIPE (signal(7)), and no word.

@@ -1,37 +1,41 @@
-import { register as bench } from './bench.ts';
-import { register as build } from './build.ts';
-import { register as capture } from './capture.ts';
-import { register as certificate } from './certificate.ts';
-import { register as check } from './check.ts';
 import type { RegisterCommand } from './command.ts';
-import { register as explain } from './explain.ts';
-import { register as image } from './image.ts';
-import { register as init } from './init.ts';
-import { register as lab } from './lab.ts';
-import { register as node } from './node.ts';
-import { register as plan } from './plan.ts';
-import { register as probe } from './probe.ts';
-import { register as render } from './render.ts';
-import { register as role } from './role.ts';
-import { register as serve } from './serve.ts';
-import { register as volume } from './volume.ts';
 
-/** Every noun of the command line, in the order in which help lists them. */
-export const commands: readonly RegisterCommand[] = [
-  init,
-  check,
-  plan,
-  explain,
-  capture,
-  render,
-  role,
-  build,
-  image,
-  certificate,
-  serve,
-  probe,
-  node,
-  volume,
-  lab,
-  bench,
-];
+/** The file of every noun of the command line, in the order in which help lists them. */
+const files: Readonly<Record<string, () => Promise<{ readonly register: RegisterCommand }>>> = {
+  init: () => import('./init.ts'),
+  check: () => import('./check.ts'),
+  plan: () => import('./plan.ts'),
+  explain: () => import('./explain.ts'),
+  capture: () => import('./capture.ts'),
+  render: () => import('./render.ts'),
+  role: () => import('./role.ts'),
+  build: () => import('./build.ts'),
+  image: () => import('./image.ts'),
+  certificate: () => import('./certificate.ts'),
+  serve: () => import('./serve.ts'),
+  probe: () => import('./probe.ts'),
+  node: () => import('./node.ts'),
+  volume: () => import('./volume.ts'),
+  lab: () => import('./lab.ts'),
+  bench: () => import('./bench.ts'),
+};
+
+/**
+ * The command that these words of a command line name, and every one where they name none or are absent: to load
+ * the sources of all takes longer than many a command.
+ */
+export async function loadCommands(words: readonly string[] = []): Promise<RegisterCommand[]> {
+  const named = files[firstNoun(words) ?? ''];
+  const loaded = await Promise.all((named ? [named] : Object.values(files)).map((load) => load()));
+  return loaded.map(({ register }) => register);
+}
+
+/** The first word that is neither an option of all commands nor the value of one. */
+function firstNoun(words: readonly string[]): string | undefined {
+  const at = words.findIndex(
+    (word, i) =>
+      !/^--(site|state)$/.test(words[i - 1] ?? '') && !/^--(site|state|json)(=|$)/.test(word),
+  );
+  const word = words[at];
+  return word !== undefined && Object.hasOwn(files, word) ? word : undefined;
+}

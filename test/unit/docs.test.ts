@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
-import { commands } from '../../src/cli/commands.ts';
+import { loadCommands } from '../../src/cli/commands.ts';
 import { adminRoutes } from '../../src/http/admin-routes.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -84,7 +84,7 @@ const program = new Command('rolecall')
   .option('--site <dir>')
   .option('--state <dir>')
   .option('--json');
-for (const register of commands) {
+for (const register of await loadCommands()) {
   register(program, () => ({ site: '', state: '', json: false, supervised: false }));
 }
 

@@ -5,9 +5,10 @@ import { Command, CommanderError } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { commands } from '../../../src/cli/commands.ts';
+import { loadCommands } from '../../../src/cli/commands.ts';
 import { runProgram } from '../../../src/system/run-program.ts';
 
+const commands = await loadCommands();
 const folder = join(import.meta.dirname, '../../../examples/ci');
 const textOf = (name: string) => readFileSync(join(folder, name), 'utf8');
 
