@@ -174,7 +174,7 @@ function inviteToVolumes(
   ];
 }
 
-/** How a web server becomes the mail server: the one that was it, dead or not, is told to be a spare first. */
+/** How a web server becomes the mail server in place of a dead one, whose role file stays as it is. */
 function inviteToSwap(
   { ports, off }: LabReport,
   site: Site,
@@ -199,14 +199,12 @@ function inviteToSwap(
     mailNode
       ? `Make ${heir.name} the mail server in place of ${mailNode.name}:`
       : `Turn ${heir.name} into a mail server:`,
-    ...(mailNode
-      ? [
-          ...(off.includes(mailNode.name) ? [] : [`  ${lab} kill ${mailNode.name}`]),
-          `  ${server} node set-role ${mailNode.name} spare    # one node at a time has the mailboxes`,
-        ]
-      : []),
+    ...(mailNode && !off.includes(mailNode.name) ? [`  ${lab} kill ${mailNode.name}`] : []),
     `  ${server} node set-role ${heir.name} mail`,
     `  ${lab} reboot ${heir.name}`,
+    ...(mailNode
+      ? [`  ${lab} start ${mailNode.name}    # it stands by: one node at a time has the mailboxes`]
+      : []),
     'Send a mail, and read it:',
     `  curl --url smtp://127.0.0.1:${port('smtp')} --mail-from you@example.net --mail-rcpt ops@lab.example -T README.md`,
     `  curl --user ops@lab.example:lab --ssl-reqd --insecure 'imap://127.0.0.1:${port('imap')}/INBOX;MAILINDEX=*'`,
