@@ -29,14 +29,17 @@ export interface Pair {
   readonly targets: readonly Target[];
 }
 
-/** A volume that is made and written to. */
-export interface VolumeProof {
+/** A volume that is made, and one of its clients where one is there. */
+export interface VolumeToMake {
   readonly name: string;
   readonly nodes: readonly string[];
-  /** The node that writes, and where it has the volume. */
-  readonly client: string;
+  readonly client?: string;
+  /** Where clients have it. */
   readonly at: string;
 }
+
+/** A volume to which its client writes. */
+export type VolumeProof = VolumeToMake & { readonly client: string };
 
 /** Nodes that hold volumes together. */
 export interface Holders {
@@ -56,8 +59,8 @@ export interface MailProof {
 /** What a rehearsal does, in order. */
 export interface RehearsalPlan {
   readonly boots: readonly { readonly node: string; readonly roles: readonly string[] }[];
-  /** What is made while the machines boot. */
-  readonly volumes: readonly VolumeProof[];
+  /** What is made while the machines boot: all of which the pair is there, which is not ready before. */
+  readonly volumes: readonly VolumeToMake[];
   readonly targets: readonly Target[];
   readonly mails: readonly MailProof[];
   readonly losses: readonly Pair[];
@@ -136,15 +139,19 @@ export function planRehearsal(
       untried.push({ group: 'loss', title, reason: alone });
     }
   }
-  const volumes = [...site.volumes.values()].flatMap((volume) => {
-    const client = selectNodes(site, volume.clients).find((node) => running.has(node));
-    const missing = volume.nodes.filter((node) => !running.has(node));
-    if (client !== undefined && missing.length === 0) return [{ ...volume, client }];
+  const volumes = volumesToMake(site, running);
+  const written = volumes.flatMap((volume): readonly VolumeProof[] => {
+    const { client } = volume;
+    return client === undefined ? [] : [{ ...volume, client }];
+  });
+  for (const { name, nodes } of site.volumes.values()) {
+    if (written.some((volume) => volume.name === name)) continue;
+    const missing = nodes.filter((node) => !running.has(node));
     const reason =
       missing.length > 0 ? `not started: ${missing.join(', ')}` : 'none of its clients is started';
-    untried.push({ group: 'volume', title: `volume ${volume.name}`, reason });
-    return [];
-  });
+    const title = missing.length > 0 ? `volume ${name}` : `writes to the volume ${name}`;
+    untried.push({ group: 'volume', title, reason });
+  }
   const mails = services.flatMap((service) => mailsOf(site, service));
   const mute = services.filter(
     (service) => servesMail(site, service) && mailsOf(site, service).length === 0,
@@ -155,22 +162,33 @@ export function planRehearsal(
   }
   return {
     boots,
-    volumes: volumes.map(({ name, nodes, client, at }) => ({ name, nodes, client, at })),
+    volumes,
     targets: services.flatMap(targetsOf),
     mails,
     losses,
-    holders: groupHolders(volumes),
+    holders: groupHolders(written),
     untried,
   };
+}
+
+/** The volumes of which the pair is there, with a client where one is. */
+export function volumesToMake(site: Site, there: ReadonlySet<string>): readonly VolumeToMake[] {
+  return [...site.volumes.values()]
+    .filter(({ nodes }) => nodes.every((node) => there.has(node)))
+    .map(({ name, nodes, clients, at }) => {
+      const client = selectNodes(site, clients).find((node) => there.has(node));
+      return { name, nodes, at, ...(client === undefined ? {} : { client }) };
+    });
 }
 
 /** Volumes by the nodes that hold them, whoever of these leads. */
 function groupHolders(volumes: readonly VolumeProof[]): readonly Holders[] {
   const groups = new Map<string, { nodes: readonly string[]; volumes: VolumeProof[] }>();
-  for (const { name, nodes, client, at } of volumes) {
+  for (const volume of volumes) {
+    const { nodes } = volume;
     const key = [...nodes].sort().join();
     const group = groups.get(key) ?? { nodes, volumes: [] };
-    group.volumes.push({ name, nodes, client, at });
+    group.volumes.push(volume);
     groups.set(key, group);
   }
   return [...groups.values()];

@@ -1,12 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { VolumeStatus } from '../http/volume-status.ts';
 import { fetchVolumes } from '../lab/boot-server.ts';
-import type { Holders, VolumeProof } from './plan-rehearsal.ts';
+import type { Holders, VolumeProof, VolumeToMake } from './plan-rehearsal.ts';
 import { longestGap, type RecordWriter, startRecordWriter } from './record-writer.ts';
 import { comeBack, power, type Run, returnLimit, since, tell, waitReady } from './run.ts';
-
-/** A volume, and one of its clients where one is there. */
-export type VolumeToMake = Omit<VolumeProof, 'client'> & { readonly client?: string };
 
 /**
  * Makes volumes on the lab's blank disks while their nodes boot, and proves that both copies are the same and

@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Scenario } from '../lab/scenario.ts';
 import { readyDir } from '../roles/render-overlay.ts';
-import { type Site, selectNodes } from '../site/site.ts';
+import type { Site } from '../site/site.ts';
 import { nodeLane } from './lanes.ts';
+import { volumesToMake } from './plan-rehearsal.ts';
 import { proveBoot } from './prove-boot.ts';
-import { makeVolumes, type VolumeToMake } from './prove-volumes.ts';
+import { makeVolumes } from './prove-volumes.ts';
 import type { Lane, Mark, ProofResult } from './result.ts';
 import { bootPatience, type Run, since, tell } from './run.ts';
 
@@ -58,7 +59,7 @@ export async function runImageTest(
     roles.push(...(await askRoles(run, guest, reason)));
   });
   // What keeps its data on a volume is ready only when that is made.
-  await Promise.all([makeVolumes(run, volumesOf(site, names)), ...boots]);
+  await Promise.all([makeVolumes(run, volumesToMake(site, new Set(names))), ...boots]);
   const end = Date.now();
   const lanes = await Promise.all(
     names.map(async (name) =>
@@ -66,16 +67,6 @@ export async function runImageTest(
     ),
   );
   return { results: run.results, roles, lanes, marks: run.marks };
-}
-
-/** The volumes of which the pair is there, with a client where one is. */
-function volumesOf(site: Site, there: readonly string[]): readonly VolumeToMake[] {
-  return [...site.volumes.values()]
-    .filter(({ nodes }) => nodes.every((node) => there.includes(node)))
-    .map(({ name, nodes, clients, at }) => {
-      const client = selectNodes(site, clients).find((node) => there.includes(node));
-      return { name, nodes, at, ...(client === undefined ? {} : { client }) };
-    });
 }
 
 /** Runs the ready command of each role; a machine that could not be asked shows none of its roles. */

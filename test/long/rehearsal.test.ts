@@ -71,6 +71,34 @@ it('a pair of balancers is rehearsed: all boot, services answer, the master is l
   expect(existsSync(join(state, 'lab/rehearsal'))).toBe(false);
 });
 
+it('a mail server with its storage pair: the pair loses the one that leads, and no write and no mail is lost', async () => {
+  const report = join(state, 'part-report');
+  const part = ['--only', 'lb1,mail1,nfs1,nfs2'];
+  const { results, titles } = await rehearse(exampleLab, report, ...part);
+  expect(titles('passed')).toEqual(
+    [
+      'lb1 boots and is ready as lb',
+      'mail1 boots and is ready as mail',
+      ...['nfs1', 'nfs2'].map((node) => `${node} boots and is ready as storage`),
+      'volume www is made on nfs1 and nfs2',
+      'volume mail is made on nfs2 and nfs1, and mail1 mounts it',
+      ...[25, 143, 587, 993].map((port) => `mail at 10.77.0.25:${port} answers a client on boot`),
+      'mail: a mail handed in at 10.77.0.25:25 is read at 10.77.0.25:993',
+      ...['loss', 'return'].map((what) => `${what} of nfs, one of the pair that holds mail`),
+      'volume mail: every write that mail1 was told is done is found',
+      'mail: a mail handed in at 10.77.0.25:25 is read at 10.77.0.25:993, after the losses',
+    ].sort(),
+  );
+  expect(titles('not tried')).toEqual([
+    'loss of one of the balancers of mail',
+    'loss of one of the servers of mail',
+    'service www',
+    'writes to the volume www',
+  ]);
+  const again = results.find((r) => r.title.endsWith('after the losses'));
+  expect(again?.detail).toContain('all 2 read');
+});
+
 it("the lab's own site: seven nodes, no write and no mail lost with a node of any pair", async () => {
   const report = join(state, 'lab-report');
   const { results, titles } = await rehearse(exampleLab, report);

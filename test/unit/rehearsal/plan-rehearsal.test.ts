@@ -118,14 +118,19 @@ describe('what a rehearsal proves', () => {
 
   it('with some of the nodes, only what these serve, and the rest is said', () => {
     const part = planRehearsal(site, new Set(['lb1', 'web1', 'web2', 'nfs1', 'nfs2']), ['lb2']);
-    expect(part.volumes.map(({ name }) => name)).toEqual(['www']);
+    // A pair is ready when all that it holds is made, whoever is there to write to it.
+    expect(part.volumes.map(({ name, client }) => [name, client])).toEqual([
+      ['www', 'web1'],
+      ['mail', undefined],
+    ]);
+    expect(part.holders.flatMap(({ volumes }) => volumes.map(({ name }) => name))).toEqual(['www']);
     expect(part.targets.map((t) => t.service)).toEqual(['www', 'www', 'static']);
     expect(part.losses.map((pair) => pair.nodes)).toEqual([['web1', 'web2']]);
     expect(part.untried.map(({ title, reason }) => `${title}: ${reason}`)).toEqual([
       'lb2 boots: this machine has no memory for it',
       'service mail: none of its servers is started: mail1',
       'loss of one of the balancers of www, static: of lb1, lb2 one alone is started',
-      'volume mail: none of its clients is started',
+      'writes to the volume mail: none of its clients is started',
     ]);
     const half = planRehearsal(site, new Set(['web1', 'nfs1']));
     expect(half.volumes).toEqual([]);
