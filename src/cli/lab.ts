@@ -2,7 +2,6 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { AppError } from '../errors.ts';
 import { chooseAccelerator } from '../lab/accelerator.ts';
@@ -11,20 +10,12 @@ import {
   askLink,
   type GuestVerb,
   isLabRunning,
-  type LabReport,
   readReport,
   takeLabDown,
 } from '../lab/control.ts';
 import { type LabFolder, labFolder, prepareLabSite, prepareLabState } from '../lab/lab-folder.ts';
 import { ensureImage } from '../lab/lab-image.ts';
-import {
-  columns,
-  isSettled,
-  labRows,
-  renderChanges,
-  renderInvitation,
-  renderRow,
-} from '../lab/lab-view.ts';
+import { columns, labRows, renderInvitation, renderRow } from '../lab/lab-view.ts';
 import { availableMemory, planMemory } from '../lab/memory-budget.ts';
 import { planNetwork } from '../lab/network-plan.ts';
 import type { Accelerator } from '../lab/qemu-args.ts';
@@ -46,6 +37,7 @@ import { imageTestRoot } from './image-test.ts';
 import { showConsole } from './lab-console.ts';
 import { parseAccelerator, parseCount, splitNames } from './lab-options.ts';
 import { rehearse } from './lab-test.ts';
+import { watchArrivals, watchChanges } from './lab-watch.ts';
 import { renderTable } from './table.ts';
 
 interface UpOptions {
@@ -183,7 +175,7 @@ async function up(globals: GlobalOptions, options: UpOptions): Promise<void> {
   });
   const isOver = () => interrupted || exitCode !== undefined;
 
-  const settled = await watch(folder, isOver);
+  const settled = await watchArrivals(folder, isOver);
   if (settled) {
     const state = ` --state ${globals.state}`;
     say(`\n${renderInvitation(settled, site, folder, programName(), state)}`);
@@ -317,65 +309,6 @@ function chooseGuests(
     `the lab has no guest ${strange.join(', ') || only.join(', ')}`,
     `its guests are ${all.map((guest) => guest.name).join(', ')}`,
   );
-}
-
-/** Shows stages until all machines have arrived; undefined where the lab ended first. */
-async function watch(folder: LabFolder, isOver: () => boolean): Promise<LabReport | undefined> {
-  const start = Date.now();
-  let before: LabReport | undefined;
-  let drawn = 0;
-  let step = '';
-  while (!isOver()) {
-    const report = await readReport(folder.root).catch(() => undefined);
-    if (report) {
-      if (report.step !== step) {
-        step = report.step;
-        if (report.phase === 'starting') say(step);
-      }
-      if (process.stdout.isTTY) {
-        drawn = redraw(report, drawn);
-      } else {
-        const seconds = ((Date.now() - start) / 1000).toFixed(1);
-        for (const line of renderChanges(before, report)) say(`${seconds.padStart(6)} s  ${line}`);
-      }
-      before = report;
-      if (isSettled(report)) return report;
-    }
-    await sleep(500);
-  }
-  return undefined;
-}
-
-/** Draws the table over the last one, no line wider than the terminal; gives back how many lines it has. */
-function redraw(report: LabReport, drawn: number): number {
-  const rows = labRows(report);
-  if (rows.length === 0) return drawn;
-  const text = renderTable(
-    columns,
-    rows.map((row) => renderRow(row, Date.now())),
-  );
-  const width = process.stdout.columns;
-  const lines = text.split('\n').map((line) => line.slice(0, width));
-  // Cursor up, then clear to the end of the screen: ECMA-48 CUU and ED.
-  process.stdout.write(`${drawn > 0 ? `\x1b[${drawn}A\x1b[J` : ''}${lines.join('\n')}\n`);
-  return lines.length;
-}
-
-async function watchChanges(
-  folder: LabFolder,
-  first: LabReport,
-  isOver: () => boolean,
-): Promise<void> {
-  let before = first;
-  let problem = '';
-  while (!isOver()) {
-    await sleep(500);
-    const report = await readReport(folder.root).catch(() => undefined);
-    if (!report) continue;
-    for (const line of renderChanges(before, report)) say(line);
-    if (report.problem !== problem) say(report.problem);
-    [before, problem] = [report, report.problem];
-  }
 }
 
 async function status(globals: GlobalOptions): Promise<void> {
