@@ -13,6 +13,8 @@ const packageOf = {
   ip: 'iproute2',
   nft: 'nftables',
   perl: 'perl-base',
+  mmdebstrap: 'mmdebstrap',
+  mksquashfs: 'squashfs-tools',
 } as const;
 
 export type PeerProgram = keyof typeof packageOf;
