@@ -34,8 +34,8 @@ export function renderHeldVolumes(site: Site, node: SiteNode): readonly OverlayF
 /**
  * The lines of fstab(5) by which a node mounts the volumes that it is a client of. A mount waits for as long
  * as the volume does, and holds up nothing but what needs it (systemd.mount(5)); once mounted, writes wait
- * through a fail-over (nfs(5), hard). A request without an answer closes its connection, which is what
- * finds the other node: so the first wait is short.
+ * through a fail-over (nfs(5), hard). From version 4.1 on the kernel gives up a connection that brings no
+ * answer only after the server's lease time, whatever timeo says; the new leader resets it (volume-tickle).
  * A volume that holds one of the `asked` folders is mounted when the role of that folder asks for it, and
  * an attempt that fails ends, so that the role can say why.
  */

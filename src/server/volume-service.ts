@@ -162,6 +162,8 @@ export function createVolumeService(parts: VolumeServiceParts): VolumeService {
         ...(decision.why === '' ? {} : { why: decision.why }),
         ...(decision.outdate ? { outdate: 'yes' } : {}),
         ...(decision.disconnect ? { disconnect: 'yes' } : {}),
+        // Hundredths of a second, as /proc/uptime counts.
+        ...(decision.again === undefined ? {} : { again: String(Math.ceil(decision.again / 10)) }),
       });
     },
     list: () => [...generation().fleet.site.volumes.values()].map(statusOf),

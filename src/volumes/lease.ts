@@ -62,13 +62,16 @@ export interface LeaseDecision {
   readonly outdate: boolean;
   /** The node shall cut the replication: its peer still leads, but nobody reaches it. */
   readonly disconnect: boolean;
+  /** Milliseconds after which another answer is due; undefined where no time alone brings one. */
+  readonly again?: number;
 }
 
 /**
  * Who leads a volume. A lease has one holder at a time; another one gets it only when it is over, by the
  * server's clock, which reads later than the holder's, as the holder counts from before it asked. A node
  * that goes on without its peer says so first, and from then on the peer's copy counts as older: it gets
- * no lease until the holder has seen it up to date.
+ * no lease until the holder has seen it up to date. So who has said so and is still alone leads on when its
+ * lease has ended unanswered: there is nobody else.
  */
 export function decideLease(before: Lease, claim: Claim, now: number): LeaseDecision {
   const { node, bootId, peer, report } = claim;
@@ -85,7 +88,8 @@ export function decideLease(before: Lease, claim: Claim, now: number): LeaseDeci
     };
   }
   if (lease.holder && !isHolder && now < lease.until) {
-    return refuse(before, lease, `${lease.holder.node} holds the lease`);
+    const again = lease.until - now;
+    return { ...refuse(before, lease, `${lease.holder.node} holds the lease`), again };
   }
   const refusal = isHolder || report.fence ? '' : refusalOf(lease, claim, now);
   if (refusal !== '') return refuse(before, lease, refusal);

@@ -4,21 +4,31 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import type { VolumeStatus } from '../../src/http/volume-status.ts';
 import type { Scenario } from '../../src/lab/scenario.ts';
+import { loadFleet } from '../../src/roles/load-fleet.ts';
+import { renderContents } from '../../src/roles/render-contents.ts';
 import { labScenario } from './harness/lab-under-test.ts';
+import { startLockHolder } from './harness/lock-holder.ts';
 import { until } from './harness/processes.ts';
 import { startWriter } from './harness/record-writer.ts';
 
 const site = resolve(import.meta.dirname, 'sites/storage');
 const client = 'web1';
 
-it('a pair holds a volume: made on an order, no acknowledged write lost with the leader, only what changed comes after', async () => {
+it('a pair holds a volume: made on an order, no acknowledged write and no lock lost with the leader, only what changed comes after', async () => {
   await labScenario({ name: 'storage pair', site }, async (lab) => {
     await nothingIsMadeByItself(lab);
     await theVolumeIsMade(lab);
     await clientsComeAndGo(lab);
+    const locks = await startLockHolder(lab, {
+      ...{ node: client, address: '10.77.0.21', rivalAddress: '10.77.0.28' },
+      ...{ export: '10.77.0.110:/www', at: '/srv/www' },
+    });
     const killed = await theLeaderIsKilled(lab);
+    await locks.isHeld();
     await whoReturnsCatchesUp(lab, killed);
     await whoReturnedTakesOver(lab);
+    await locks.isHeld();
+    await locks.letGo();
   });
 }, 1_200_000);
 
@@ -83,9 +93,32 @@ async function theVolumeIsMade(lab: Scenario): Promise<void> {
     body: '<h1>pages of the volume</h1>\n',
   });
   await lab.waitStage(client, 'ready', { retry: false });
+  await whatListensIsDeclared(lab);
 }
 
-/** A node that the site gets or loses is let in or out by the leader as it runs. */
+/** The kernel's NFS server runs where the volume is led, and only there. */
+async function whatListensIsDeclared(lab: Scenario): Promise<void> {
+  const fleet = await loadFleet(lab.site);
+  if (!fleet.ok) throw new Error(JSON.stringify(fleet));
+  const leader = await leaderOf(lab);
+  for (const node of ['nfs1', 'nfs2']) {
+    const siteNode = fleet.value.site.nodes.get(node);
+    if (!siteNode) throw new Error(`no ${node}`);
+    const { listens } = renderContents(fleet.value, siteNode);
+    const declared = [...listens.values()].flat();
+    const said = await lab.ssh(
+      node,
+      'ss -Hltun | awk \'$5 !~ /^(127[.]|\\[::1\\])/ { sub(".*:", "", $5); print $1 "/" $5 }\'',
+    );
+    const open = said.trim().split('\n');
+    expect(open.filter((port) => !declared.includes(port))).toEqual([]);
+    const ofNfs = ['tcp/2049', 'tcp/32803', 'udp/32803'];
+    const led = ofNfs.filter((port) => open.includes(port));
+    expect(led, node).toEqual(node === leader ? ofNfs : []);
+  }
+}
+
+/** A node that the site gets or loses is let in or out by the leader as it runs; one of two stays. */
 async function clientsComeAndGo(lab: Scenario): Promise<void> {
   const bootIds = () =>
     Promise.all(
@@ -94,14 +127,18 @@ async function clientsComeAndGo(lab: Scenario): Promise<void> {
   const booted = await bootIds();
   const isExported = async (address: string) =>
     (await lab.ssh(await leaderOf(lab), 'exportfs -s')).includes(`/srv/volumes/www  ${address}(`);
-  const file = join(lab.site, 'nodes/web9.yaml');
+  const fileOf = (number: number) => join(lab.site, `nodes/web${number}.yaml`);
   expect(await isExported('10.77.0.29')).toBe(false);
   const since = Date.now();
-  await writeFile(file, 'mac: 52:54:00:77:00:29\naddress: 10.77.0.29\nrole: web\n');
-  await until('the new client is let in', 120, () => isExported('10.77.0.29'));
+  for (const n of [8, 9]) {
+    await writeFile(fileOf(n), `mac: 52:54:00:77:00:2${n}\naddress: 10.77.0.2${n}\nrole: web\n`);
+  }
+  await until('the new clients are let in', 120, async () => {
+    return (await isExported('10.77.0.28')) && (await isExported('10.77.0.29'));
+  });
   process.stderr.write(`lab: a new client is let in after ${(Date.now() - since) / 1000} s\n`);
-  await rm(file);
-  await until('it is let out', 120, async () => !(await isExported('10.77.0.29')));
+  await rm(fileOf(9));
+  await until('one is let out', 120, async () => !(await isExported('10.77.0.29')));
   expect(await isExported('10.77.0.21')).toBe(true);
   expect(await bootIds(), 'no node of the pair rebooted').toEqual(booted);
 }

@@ -83,6 +83,7 @@ describe('a volume that is led', () => {
       const early = decideLease(led, claim('nfs2', { report }), now);
       expect(early).toMatchObject({ isGranted: false, why: 'nfs1 holds the lease' });
       expect(early.lease).toEqual(led);
+      expect(early.again, 'when to ask again').toBe(3000);
     }
     expect(decideLease(over, claim('nfs2', { report: aReport(alone) }), now).isGranted).toBe(true);
   });
