@@ -220,7 +220,20 @@ function scenarioOf(lab: Lab, options: ScenarioOptions, stops: (() => Promise<vo
   };
   const console = async (node: string) =>
     readFile(join(folder.guest(await lab.guestName(node)), 'console.log'), 'utf8');
-  const addressOf = async (node: string) => (await row(node)).address;
+  const addresses = new Map<string, string>();
+  /** As the boot server says, or as it said before it was stopped. */
+  const addressOf = async (node: string) => {
+    const address = await row(node).then(
+      (now) => now.address,
+      (error: unknown) => {
+        const known = addresses.get(node);
+        if (known === undefined) throw error;
+        return known;
+      },
+    );
+    addresses.set(node, address);
+    return address;
+  };
   const macOf = async (node: string) => {
     const [mac] = (await row(node)).mac;
     return mac as Event['machine'];
