@@ -7,8 +7,8 @@ import { openImageStore } from '../../src/images/image-store.ts';
 import { labFolder, prepareLabStateOf } from '../../src/lab/lab-folder.ts';
 import { ensureImage } from '../../src/lab/lab-image.ts';
 import { runProgram } from '../../src/system/run-program.ts';
-import { images } from './harness/lab-under-test.ts';
-import { processesAbout, until } from './harness/processes.ts';
+import { images } from '../lab/harness/lab-under-test.ts';
+import { processesAbout, until } from '../lab/harness/processes.ts';
 
 const top = resolve(import.meta.dirname, '../..');
 let root = '';
