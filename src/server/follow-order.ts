@@ -29,16 +29,23 @@ export function partnersOf(site: Site, node: string): readonly string[] {
   return [...new Set(partners)].filter((name) => name !== node).sort();
 }
 
+/** A node that has something to follow to. */
+interface Waiting extends Pick<PairMember, 'name' | 'vrrp' | 'fault'> {
+  /** Whether following reloads or restarts a unit, so that what it serves may fall. */
+  readonly actsOnUnits: boolean;
+}
+
 /**
  * Why a node must wait with following; undefined where it may. One at a time, the backup first, and the master
  * only when every backup runs its own newest set and works, or says of itself only what the master says too: a
- * service whose servers are dead is dead on both. A partner that was never heard of backs up nothing.
+ * service whose servers are dead is dead on both. A partner that was never heard of backs up nothing. Where
+ * following acts on no unit, as a new list of a volume's clients does not, nobody need be able to take over: a
+ * partner that is dead, boots, fails or needs a reboot is not waited for, and one that works still goes first.
  */
-export function whyWait(
-  me: Pick<PairMember, 'name' | 'vrrp' | 'fault'>,
-  partners: readonly PairMember[],
-): string | undefined {
-  const others = partners.filter((partner) => partner.stage !== 'absent');
+export function whyWait(me: Waiting, partners: readonly PairMember[]): string | undefined {
+  const others = partners.filter(
+    ({ stage }) => stage !== 'absent' && (me.actsOnUnits || isRunning(stage)),
+  );
   for (const other of others) {
     if (other.isFollowing) return `${other.name} follows now`;
   }
@@ -49,14 +56,21 @@ export function whyWait(
     if (other.stage === 'silent') {
       return `${other.name} is silent: nobody could take over; start it, or take it out of the site`;
     }
-    if (other.due === 'reboot') return `${other.name} goes first and needs a reboot`;
     if (other.due === 'follow') return `${other.name} goes first`;
+    if (other.due === 'reboot' && me.actsOnUnits) {
+      return `${other.name} goes first and needs a reboot`;
+    }
     const isAlike = other.stage === 'failed' && other.fault !== '' && other.fault === me.fault;
-    if (other.stage !== 'ready' && !isAlike)
+    if (other.stage !== 'ready' && !isAlike && me.actsOnUnits)
       return `${other.name} goes first and is not ready (${other.stage})`;
     if (!other.isProven) return `${other.name} followed, and has yet to show that it works`;
   }
   return undefined;
+}
+
+/** Whether its agent can follow. */
+function isRunning(stage: Stage): boolean {
+  return stage === 'ready' || stage === 'failed';
 }
 
 /** The later the higher; of two equal ones the name decides, as derived priorities fall with it. */

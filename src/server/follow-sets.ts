@@ -154,7 +154,10 @@ export function createFollower(parts: FollowerParts): Follower {
     }
     const partners = await Promise.all(partnersOf(generation().fleet.site, node.name).map(member));
     const run = runOf(record);
-    const me = { name: node.name, fault: faultOf(run), ...(run?.vrrp ? { vrrp: run.vrrp } : {}) };
+    const me = {
+      ...{ name: node.name, fault: faultOf(run), actsOnUnits: plan.actions.length > 0 },
+      ...(run?.vrrp ? { vrrp: run.vrrp } : {}),
+    };
     const why = whyWait(me, partners);
     if (why !== undefined) {
       const look = `rolecall plan ${node.name} shows it line by line`;

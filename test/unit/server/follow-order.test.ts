@@ -6,8 +6,8 @@ const current: PairMember = {
   ...{ name: 'lv2', stage: 'ready', fault: '', vrrp: 'backup', due: 'nothing' },
   ...{ isFollowing: false, isProven: true, refusal: '' },
 };
-const master = { name: 'lv1', vrrp: 'master', fault: '' } as const;
-const backup = { name: 'lv2', vrrp: 'backup', fault: '' } as const;
+const master = { name: 'lv1', vrrp: 'master', fault: '', actsOnUnits: true } as const;
+const backup = { name: 'lv2', vrrp: 'backup', fault: '', actsOnUnits: true } as const;
 
 describe('the master', () => {
   test.each<[string, Partial<PairMember>, string | undefined]>([
@@ -76,14 +76,42 @@ describe('the backup', () => {
   });
 });
 
+describe('an edit that acts on no unit', () => {
+  const { vrrp: _, ...working } = { ...current, name: 'nfs2' };
+  const nfs1 = { name: 'nfs1', fault: '', actsOnUnits: false } as const;
+  test.each<[string, Partial<PairMember>, string | undefined]>([
+    ['waits for no dead partner', { stage: 'silent', due: 'follow' }, undefined],
+    ['nor for one that died as it followed', { stage: 'silent', isFollowing: true }, undefined],
+    ['nor for one that boots', { stage: 'root', due: 'follow' }, undefined],
+    ['nor for one that fails', { stage: 'failed', fault: 'its disk' }, undefined],
+    ['nor for the reboot of one', { due: 'reboot' }, undefined],
+    ['lets one that works go first', { due: 'follow' }, 'nfs2 goes first'],
+    ['lets one that fails go first', { due: 'follow', stage: 'failed' }, 'nfs2 goes first'],
+    ['waits while one that works follows', { isFollowing: true }, 'nfs2 follows now'],
+    [
+      'waits until it has shown that it works',
+      { isProven: false },
+      'nfs2 followed, and has yet to show that it works',
+    ],
+    [
+      'stays as it is where one that works refused',
+      { refusal: 'no space', due: 'follow' },
+      'nfs2 did not follow (no space)',
+    ],
+  ])('%s', (_name, facts, why) => {
+    expect(whyWait(nfs1, [{ ...working, ...facts }])).toBe(why);
+  });
+});
+
 test('where keepalived says nothing the last name goes first, one after the other', () => {
   const { vrrp: _, ...silent } = current;
   const [a, b] = [
     { ...silent, name: 'a', due: 'follow' },
     { ...silent, name: 'b', due: 'follow' },
   ] as const;
-  expect(whyWait({ name: 'b', fault: '' }, [a])).toBeUndefined();
-  expect(whyWait({ name: 'a', fault: '' }, [b])).toBe('b goes first');
+  const me = { fault: '', actsOnUnits: true };
+  expect(whyWait({ ...me, name: 'b' }, [a])).toBeUndefined();
+  expect(whyWait({ ...me, name: 'a' }, [b])).toBe('b goes first');
 });
 
 test('the balancers of a service and the pair of a volume are partners', async () => {
