@@ -7,6 +7,7 @@ import { underBuildLock } from '../images/build-lock.ts';
 import { exportImage, importImage } from '../images/image-archive.ts';
 import { makeSigningKey, publicHalf, readSigningKey } from '../images/image-signature.ts';
 import { openImageStore } from '../images/image-store.ts';
+import { useImages } from '../images/image-use.ts';
 import { renderProblems } from '../render-problems.ts';
 import { loadSite } from '../site/load-site.ts';
 import { type GlobalOptions, say } from './command.ts';
@@ -49,7 +50,8 @@ export function registerCarry(image: Command, globals: () => GlobalOptions): voi
       if (!existsSync(dirname(resolve(file)))) {
         throw new AppError('no-folder', `there is no folder ${dirname(resolve(file))}`, 'make it');
       }
-      await exportImage(found, store, key, resolve(file));
+      const use = await useImages(state, [found.digest]);
+      await exportImage(found, store, key, resolve(file)).finally(use.release);
       const row = { digest: found.digest, file, key: publicHalf(key) };
       if (json) return say(JSON.stringify([row], null, 2));
       say(`wrote ${file}: ${found.manifest.name} ${shortDigest(found)}, signed by ${row.key}`);

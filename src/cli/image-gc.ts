@@ -6,6 +6,7 @@ import { AppError } from '../errors.ts';
 import { heldImageSchema } from '../http/api-schemas.ts';
 import { underBuildLock } from '../images/build-lock.ts';
 import { type ImageListing, type ImageStore, openImageStore } from '../images/image-store.ts';
+import { claimImages } from '../images/image-use.ts';
 import { type GcPlan, planGc } from '../images/plan-gc.ts';
 import { type HeldImage, readHeldImages } from '../state/held-images.ts';
 import { fetchAdmin } from './admin-client.ts';
@@ -41,16 +42,34 @@ export function registerGc(image: Command, globals: () => GlobalOptions): void {
 async function collect(
   globals: GlobalOptions,
   store: ImageStore,
-  { past, dryRun, yes }: GcOptions,
+  options: GcOptions,
 ): Promise<void> {
   const images = await store.list();
-  const plan = planGc({
+  const facts = {
     images,
     published: await publishedOf(store, images),
     held: await heldImages(globals),
-    past: Number(past),
-  });
-  const { json } = globals;
+    past: Number(options.past),
+  };
+  const unneeded = planGc({ ...facts, inUse: new Set() }).deleted;
+  // From here on no other command begins to use what goes.
+  const { inUse, release } = await claimImages(
+    globals.state,
+    unneeded.map(({ digest }) => digest),
+  );
+  try {
+    await deleteImages(globals, store, planGc({ ...facts, inUse }), options);
+  } finally {
+    await release();
+  }
+}
+
+async function deleteImages(
+  { json }: GlobalOptions,
+  store: ImageStore,
+  plan: GcPlan,
+  { dryRun, yes }: Pick<GcOptions, 'dryRun' | 'yes'>,
+): Promise<void> {
   if (!json) say(renderPlan(plan));
   const digests = plan.deleted.map(({ digest }) => digest);
   if (dryRun) {

@@ -6,6 +6,7 @@ import type { Digest } from '../digest.ts';
 import { AppError } from '../errors.ts';
 import { type ImageStore, openImageStore, type StoredImage } from '../images/image-store.ts';
 import { type ImageTests, mergeTests, parseImageTests } from '../images/image-tests.ts';
+import { useImages } from '../images/image-use.ts';
 import { wantedRoles } from '../images/judge-image.ts';
 import { chooseAccelerator } from '../lab/accelerator.ts';
 import { isLabRunning } from '../lab/control.ts';
@@ -99,7 +100,6 @@ async function testImage(globals: GlobalOptions, word: string, options: TestOpti
   const fleet = loaded.value;
   const store = openImageStore(state);
   const image = await findImage(store, word);
-  await refuseDamaged(store, image);
   const { name, architecture } = image.manifest;
   if (architecture !== nodeArchitecture) {
     throw new AppError(
@@ -109,6 +109,9 @@ async function testImage(globals: GlobalOptions, word: string, options: TestOpti
     );
   }
   const boot = await imagesOfLab(store, image);
+  // A build or a gc meanwhile must not take it from under the machines; it ends with this process.
+  await useImages(state, boot);
+  await refuseDamaged(store, image);
   refuseUnusedRoles(fleet, name, wishes.only);
   const plan = planImageTest(fleet, name, wishes.only);
   const notes: string[] = [];

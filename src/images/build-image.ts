@@ -299,7 +299,7 @@ async function versionOf(program: string, flag: string): Promise<string> {
 
 /** What of this program decides a step's output besides the step's own file. */
 const programOf: Readonly<Record<StepKind, readonly string[]>> = {
-  assemble: ['image-store.ts'],
+  assemble: ['image-store.ts', 'blob-store.ts'],
   bootstrap: ['local-repository.ts', 'run-in-root.ts'],
   customize: ['copied-files.ts', 'resolve-in-root.ts', 'run-hook.ts', 'run-in-root.ts'],
   facts: ['image-facts-of-root.ts', 'software-of-root.ts'],

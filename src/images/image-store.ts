@@ -1,11 +1,12 @@
-import { createHash, randomBytes } from 'node:crypto';
-import { constants, copyFile, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Blob, type ImageManifest, readManifest } from '../boot/image-manifest.ts';
 import { canonicalJson, type Digest, digestOf, parseDigest } from '../digest.ts';
 import { AppError } from '../errors.ts';
 import { syncFolder, writeDurably } from '../system/durable-file.ts';
+import { openBlobStore } from './blob-store.ts';
 import { type ImageTag, imageTags, namesIn, openImageTags, textOf } from './image-tags.ts';
+import { useFolder } from './image-use.ts';
 import { moveTag, type TagHistory, takeTagBack } from './tag-history.ts';
 import { watchFolder } from './watch-folder.ts';
 
@@ -91,9 +92,8 @@ export interface ImageStore {
 /** The store in `<stateDir>/images`; an empty or absent folder is an empty store. */
 export function openImageStore(stateDir: string): ImageStore {
   const root = join(stateDir, 'images');
-  const blobPath = (digest: Digest) => join(root, 'blobs', digest);
+  const blobs = openBlobStore(root);
   const manifestPath = (digest: Digest) => join(root, 'manifests', `${digest}.json`);
-  const asideFolder = join(root, 'incoming');
   const notesFolder = join(root, 'notes');
   const notePath = (digest: Digest, kind: NoteKind) => join(notesFolder, `${digest}.${kind}.json`);
   const tags = openImageTags(root);
@@ -110,9 +110,6 @@ export function openImageStore(stateDir: string): ImageStore {
     return digest === undefined ? undefined : read(digest);
   };
 
-  const hasBlob: ImageStore['hasBlob'] = async ({ digest, size }) =>
-    (await stat(blobPath(digest)).catch(() => undefined))?.size === size;
-
   const digests: ImageStore['digests'] = async () =>
     (await namesIn(join(root, 'manifests')))
       .map((name) => parseDigest(name.replace(/\.json$/, '')))
@@ -126,36 +123,8 @@ export function openImageStore(stateDir: string): ImageStore {
       throw error;
     });
 
-  /** Puts what `write` writes aside into the store, if `check` finds nothing wrong with it. */
-  async function takeIn(
-    write: (aside: string) => Promise<void>,
-    check: (blob: Blob) => void,
-  ): Promise<Blob> {
-    await mkdir(asideFolder, { recursive: true });
-    await mkdir(join(root, 'blobs'), { recursive: true });
-    const aside = join(asideFolder, randomBytes(8).toString('hex'));
-    try {
-      await write(aside);
-      const blob = await readBlob(aside);
-      check(blob);
-      const copy = await open(aside, 'r+');
-      try {
-        await copy.chmod(0o644);
-        await copy.sync();
-      } finally {
-        await copy.close();
-      }
-      await rename(aside, blobPath(blob.digest));
-      await syncFolder(join(root, 'blobs'));
-      return blob;
-    } catch (error) {
-      await rm(aside, { force: true });
-      throw error;
-    }
-  }
-
   async function sweep(): Promise<number> {
-    await rm(asideFolder, { recursive: true, force: true });
+    await blobs.forgetHalfWritten();
     for (const name of await namesIn(join(root, 'manifests'))) {
       if (name.endsWith('.tmp')) await rm(join(root, 'manifests', name), { force: true });
     }
@@ -176,22 +145,19 @@ export function openImageStore(stateDir: string): ImageStore {
         await rm(join(notesFolder, name), { force: true });
       }
     }
-    let bytes = 0;
-    for (const name of await namesIn(join(root, 'blobs'))) {
-      if (needed.has(name)) continue;
-      const path = join(root, 'blobs', name);
-      const { size } = await stat(path);
-      await rm(path, { force: true });
-      bytes += size;
+    for (const name of await namesIn(join(root, useFolder))) {
+      if (!present.has(name)) await rm(join(root, useFolder, name), { force: true });
     }
-    return bytes;
+    return blobs.sweep(needed);
   }
 
   return {
     resolve,
     read,
-    blobPath,
-    hasBlob,
+    blobPath: blobs.path,
+    hasBlob: blobs.has,
+    addBlob: blobs.add,
+    addBytes: blobs.addBytes,
     digests,
     sweep,
     published: (name, architecture) => tags.history({ name, architecture, tag: 'published' }),
@@ -223,30 +189,6 @@ export function openImageStore(stateDir: string): ImageStore {
       if (!(await digests()).includes(digest)) throw noSuchImage(digest);
       await writeDurably(notePath(digest, kind), canonicalJson(note));
     },
-    addBlob: (file) =>
-      takeIn(
-        (aside) => copyFile(file, aside, constants.COPYFILE_FICLONE),
-        () => undefined,
-      ),
-    addBytes: async (bytes, wanted) => {
-      await takeIn(
-        async (aside) => {
-          const file = await open(aside, 'wx');
-          try {
-            await file.writeFile(bytes);
-          } finally {
-            await file.close();
-          }
-        },
-        ({ digest, size }) => {
-          if (digest === wanted.digest && size === wanted.size) return;
-          throw new AppError(
-            'wrong-blob',
-            `${size} bytes with the digest ${digest} came as ${wanted.digest} of ${wanted.size}`,
-          );
-        },
-      );
-    },
     text: async (digest) => {
       const text = await textOf(manifestPath(digest));
       if (text === undefined) throw noSuchImage(digest);
@@ -254,7 +196,7 @@ export function openImageStore(stateDir: string): ImageStore {
     },
     addImage: async (manifest, text = canonicalJson(manifest)) => {
       for (const [part, blob] of partsOf(manifest)) {
-        if (await hasBlob(blob)) continue;
+        if (await blobs.has(blob)) continue;
         throw new AppError(
           'blob-missing',
           `the image's ${part} ${blob.digest} is not in the store`,
@@ -307,14 +249,7 @@ export function openImageStore(stateDir: string): ImageStore {
       }
       const damage: StoreDamage[] = [];
       for (const [part, blob] of partsOf(image.manifest)) {
-        const found = await readBlob(blobPath(blob.digest)).catch(() => undefined);
-        const message = !found
-          ? 'is missing'
-          : found.size !== blob.size
-            ? `has ${found.size} bytes instead of ${blob.size}`
-            : found.digest !== blob.digest
-              ? `holds other bytes: their digest is ${found.digest}`
-              : '';
+        const message = await blobs.damageOf(blob);
         if (message) damage.push({ image: digest, part, digest: blob.digest, message });
       }
       return damage;
@@ -331,19 +266,6 @@ export function partsOf(manifest: ImageManifest): [string, Blob][] {
     ...root.map((layer, n): [string, Blob] => [n === 0 ? 'root' : `root layer ${n + 1}`, layer]),
     ...Object.entries(loaders),
   ];
-}
-
-async function readBlob(path: string): Promise<Blob> {
-  const hash = createHash('sha256');
-  let size = 0;
-  const file = await open(path, 'r');
-  for await (const chunk of file.createReadStream({ highWaterMark: 1 << 20 })) {
-    hash.update(chunk as Uint8Array);
-    size += (chunk as Uint8Array).length;
-  }
-  const digest = parseDigest(hash.digest('hex'));
-  if (digest === undefined) throw new Error('SHA-256 gave no digest');
-  return { digest, size };
 }
 
 /** undefined where a failing disk left something else. */

@@ -10,6 +10,8 @@ export interface GcFacts {
   readonly published: readonly TagHistory[];
   /** Images that boots still need. */
   readonly held: readonly HeldImage[];
+  /** Images that a command on this machine reads or boots, such as `image test`. */
+  readonly inUse: ReadonlySet<Digest>;
   /** How many images that were published before the one that is are kept of each name and architecture. */
   readonly past: number;
 }
@@ -28,8 +30,8 @@ export interface GcPlan {
 }
 
 /**
- * Which images go: those that no tag names, that were not published lately, and that no node booted or is
- * booting.
+ * Which images go: those that no tag names, that were not published lately, that no node booted or is booting, and
+ * that no other command uses.
  */
 export function planGc(facts: GcFacts): GcPlan {
   const kept: KeptImage[] = [];
@@ -44,12 +46,13 @@ export function planGc(facts: GcFacts): GcPlan {
   return { kept, deleted, bytes: freed.reduce((sum, { size }) => sum + size, 0) };
 }
 
-function reasonsFor(image: ImageListing, { published, held, past }: GcFacts): string[] {
+function reasonsFor(image: ImageListing, { published, held, inUse, past }: GcFacts): string[] {
   const reasons: string[] = [...image.tags];
   const steps = published.map((history) => history.slice(1).indexOf(image.digest));
   if (steps.some((step) => step >= 0 && step < past)) reasons.push('published before');
   const nodes = held.find((one) => one.image === image.digest)?.nodes ?? [];
   if (nodes.length > 0) reasons.push(`booted by ${several(nodes)}`);
+  if (inUse.has(image.digest)) reasons.push('in use by another command');
   return reasons;
 }
 

@@ -18,7 +18,12 @@ export function holdFileLock(path: string): Promise<FileLock | undefined> {
   return takeFileLock(path, ['--nonblock']);
 }
 
-/** The same, but waits for as long as another process holds it: only where that is short. */
+/** The same, for any number of holders at once, and none while one holds it alone. */
+export function shareFileLock(path: string): Promise<FileLock | undefined> {
+  return takeFileLock(path, ['--nonblock', '--shared']);
+}
+
+/** Takes it alone, and waits for as long as another process holds it: only where that is short. */
 export async function waitForFileLock(path: string): Promise<FileLock> {
   const lock = await takeFileLock(path, []);
   if (!lock) throw new Error('flock gave up waiting');

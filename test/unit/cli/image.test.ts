@@ -1,4 +1,14 @@
-import { appendFile, cp, mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import {
+  appendFile,
+  cp,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -7,6 +17,7 @@ import { register } from '../../../src/cli/image.ts';
 import { imageWarnings } from '../../../src/cli/image-warnings.ts';
 import type { Digest } from '../../../src/digest.ts';
 import { openImageStore } from '../../../src/images/image-store.ts';
+import { claimImages, useImages } from '../../../src/images/image-use.ts';
 import { wantedRoles } from '../../../src/images/judge-image.ts';
 import type { ImageFacts } from '../../../src/roles/image-facts.ts';
 import { loadFleet } from '../../../src/roles/load-fleet.ts';
@@ -207,6 +218,27 @@ test('gc leaves what a boot needs, by the word of the state folder', async () =>
   const { out } = await run('image', 'gc', '--yes');
   expect(out).toContain('stays: booted by web1');
   expect(await store.digests()).toContain(digest);
+});
+
+test('gc leaves what another command uses, and nobody begins to use what goes', async () => {
+  const store = openImageStore(state);
+  await publishAnother('1');
+  // Two at once, as an image test and an export.
+  const uses = [
+    await useImages(state, [digest as Digest]),
+    await useImages(state, [digest as Digest]),
+  ];
+  for (const use of uses) {
+    const { out } = await run('image', 'gc', '--yes');
+    expect(out).toMatch(new RegExp(`${digest.slice(0, 12)} .* stays: in use by another command`));
+    await use.release();
+  }
+  const claimed = await claimImages(state, [digest as Digest]);
+  await expect(useImages(state, [digest as Digest])).rejects.toThrow('is being deleted');
+  await claimed.release();
+  expect((await run('image', 'gc', '--yes')).out).toContain('deleted 1 image');
+  expect(await store.digests()).not.toContain(digest);
+  expect(await readdir(join(state, 'images/in-use'))).toEqual([]);
 });
 
 test('an image goes from one machine to another in a signed file', async () => {

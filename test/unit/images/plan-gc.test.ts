@@ -30,6 +30,7 @@ const facts: GcFacts = {
   images,
   published: [[digest(5), digest(4), digest(3), digest(2)]],
   held: [],
+  inUse: new Set(),
   past: 2,
 };
 const whys = (plan: ReturnType<typeof planGc>) =>
@@ -58,7 +59,17 @@ test('an image that a node runs or boots stays, however old', () => {
   });
 });
 
+test('an image that another command uses stays', () => {
+  const plan = planGc({ ...facts, past: 0, inUse: new Set([digest(2)]) });
+  expect(whys(plan)).toMatchObject({ [digest(2)]: 'in use by another command' });
+  expect(plan.deleted.map((one) => one.digest)).not.toContain(digest(2));
+});
+
 test('where all goes, what they share is freed once', () => {
-  const plan = planGc({ images: [image(1), image(2)], published: [], held: [], past: 2 });
+  const plan = planGc({
+    ...facts,
+    images: [image(1), image(2)],
+    published: [],
+  });
   expect(plan.bytes).toBe(2 * 1030 + 100);
 });
