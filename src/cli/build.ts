@@ -97,7 +97,7 @@ export const register: RegisterCommand = (program, globals) => {
       }
       const progress = createBuildProgress(process.stderr, Date.now);
       let gate: PublishGate = { notes: [] };
-      const { image, built, published, changes } = await buildImage({
+      const { image, built, published, changes, securityUpdates } = await buildImage({
         ...about,
         ...(cacheLimit === undefined ? {} : { cacheLimit }),
         publish: options.publish ?? false,
@@ -120,7 +120,17 @@ export const register: RegisterCommand = (program, globals) => {
       if (json) {
         say(
           JSON.stringify(
-            [{ name, architecture, digest: image.digest, built, published, changes }],
+            [
+              {
+                name,
+                architecture,
+                digest: image.digest,
+                built,
+                published,
+                changes,
+                securityUpdates,
+              },
+            ],
             null,
             2,
           ),

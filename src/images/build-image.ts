@@ -1,33 +1,24 @@
-import { createHash } from 'node:crypto';
-import { readdir, readFile, rm, stat } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Digest, digestOfValue, parseDigest } from '../digest.ts';
 import { AppError } from '../errors.ts';
-import { writeDurably } from '../system/durable-file.ts';
-import { runProgram } from '../system/run-program.ts';
+import { gatherFacts } from './build-facts.ts';
 import { underBuildLock } from './build-lock.ts';
 import { forgetUnused, limitCache } from './cache-limit.ts';
 import { comparePackages, type PackageChange } from './compare-images.ts';
-import { digestOfBrought } from './copied-files.ts';
 import { type BuildEvent, executeBuild, stepsToRun, sweepCache } from './execute-build.ts';
 import type { ImageDefinition } from './image-definition.ts';
-import { type ImageStore, openImageStore, partsOf, type StoredImage } from './image-store.ts';
+import { type ImageStore, openImageStore, type StoredImage } from './image-store.ts';
 import { endFailed } from './keep-failed.ts';
 import { writeLockFile } from './lock-file.ts';
+import { lookForUpdates } from './look-for-updates.ts';
 import { noteBuild } from './note-build.ts';
 import { allPackages, versionsOf } from './package-lock.ts';
 import { openPackageSupply, packagesFolder } from './package-supply.ts';
-import {
-  type BuildFacts,
-  chainOf,
-  packagesOf,
-  planBuild,
-  type Step,
-  type StepId,
-  type StepKind,
-} from './plan-build.ts';
+import { chainOf, packagesOf, planBuild, type Step, type StepId } from './plan-build.ts';
 import { plannedOutputs } from './planned-outputs.ts';
-import { type ImageLock, previewLocks, resolveLocks } from './resolve-locks.ts';
+import { presentImage } from './present-image.ts';
+import { previewLocks, resolveLocks } from './resolve-locks.ts';
+import type { SecurityUpdate } from './security-updates.ts';
 import { changedInputs, findDamage, forgetOutput, newestInputs, outputOf } from './step-output.ts';
 import { executors } from './steps/executors.ts';
 
@@ -75,6 +66,8 @@ export interface BuildResult {
   readonly published: boolean;
   /** Packages by which the lock has changed. */
   readonly changes: readonly PackageChange[];
+  /** Security updates that the lock does not hold; looked for where a lock is insisted on. */
+  readonly securityUpdates: readonly SecurityUpdate[];
 }
 
 /** One step of `build --plan`. */
@@ -172,7 +165,9 @@ async function buildUnderLock(request: BuildRequest): Promise<BuildResult> {
     before !== image.digest &&
     (await request.mayPublish(store, image));
   if (publishes) await store.tag(image.digest, 'published');
-  return { image, built: !present, published: publishes, changes };
+  const securityUpdates =
+    own && request.versions === 'locked' ? await lookForUpdates(supply, own.lock, request) : [];
+  return { image, built: !present, published: publishes, changes, securityUpdates };
 }
 
 /**
@@ -184,8 +179,10 @@ async function tidyCache(
   planned: ReadonlySet<string>,
   used: ReadonlySet<string>,
 ): Promise<void> {
-  const { cache, outputs, packages } = placesOf(request);
+  const { cache, outputs, packages, aptCache } = placesOf(request);
   const { cacheLimit, now } = request;
+  // Where versions before the lock kept packages; nothing reads them any more.
+  await rm(join(aptCache, 'archives'), { recursive: true, force: true });
   if (cacheLimit !== undefined) {
     const images = await readdir(outputs, { withFileTypes: true }).catch(() => []);
     const folders = images.filter((e) => e.isDirectory()).map((e) => join(outputs, e.name));
@@ -215,42 +212,6 @@ function requireSecrets(
   );
 }
 
-/**
- * The image of the last step's output, where it and every blob of it are whole in the store. What was read to the
- * byte once is not read again while no file of it was touched since; `image verify` reads all.
- */
-async function presentImage(
-  store: ImageStore,
-  cache: string,
-  steps: readonly Step[],
-): Promise<StoredImage | undefined> {
-  const last = steps.at(-1);
-  if (!last) return undefined;
-  const text = await readFile(join(outputOf(cache, last), 'image'), 'utf8').catch(() => '');
-  const digest = parseDigest(text);
-  if (digest === undefined || !(await store.digests()).includes(digest)) return undefined;
-  const image = await store.read(digest).catch(() => undefined);
-  // A damaged manifest is found here, and made anew.
-  if (!image) return undefined;
-  const seenFile = join(outputOf(cache, last), 'seen');
-  const seen = await traceOf(store, image);
-  if (seen && seen === (await readFile(seenFile, 'utf8').catch(() => ''))) return image;
-  if ((await store.verify(digest)).length > 0) return undefined;
-  if (seen) await writeDurably(seenFile, seen);
-  return image;
-}
-
-/** What changes when somebody writes to a blob of the image or puts another file in its place. */
-async function traceOf(store: ImageStore, { manifest }: StoredImage): Promise<string | undefined> {
-  const traces: string[] = [];
-  for (const [, blob] of partsOf(manifest)) {
-    const found = await stat(store.blobPath(blob.digest), { bigint: true }).catch(() => undefined);
-    if (!found) return undefined;
-    traces.push(`${blob.digest} ${found.ino} ${found.size} ${found.mtimeNs} ${found.ctimeNs}\n`);
-  }
-  return traces.join('');
-}
-
 function placesOf({ definition, architecture, state, lockFile, cache = state }: Place) {
   const aptCache = join(cache, 'apt-cache');
   // An image and those that extend it have most steps in common.
@@ -268,79 +229,6 @@ function placesOf({ definition, architecture, state, lockFile, cache = state }: 
     packages: packagesFolder(aptCache),
     aptCache,
   };
-}
-
-async function gatherFacts(
-  definition: ImageDefinition,
-  locks: readonly ImageLock[],
-): Promise<BuildFacts> {
-  const guestDir = join(import.meta.dirname, '../guest');
-  const [mmdebstrap, mksquashfs] = await Promise.all([
-    versionOf('mmdebstrap', '--version'),
-    versionOf('mksquashfs', '-version'),
-  ]);
-  const lock = locks.at(-1)?.lock;
-  if (!lock) throw new Error('an image without a lock');
-  return {
-    lock,
-    groups: locks.slice(0, -1).map((one) => one.lock.groups.length),
-    brought: await Promise.all(chainOf(definition).map(digestOfBrought)),
-    tools: { mmdebstrap, mksquashfs },
-    guestDir,
-    guest: await digestOfTree(guestDir),
-    program: await digestOfProgram(),
-  };
-}
-
-async function versionOf(program: string, flag: string): Promise<string> {
-  const { stdout, stderr } = await runProgram(program, [flag], { accept: [1] });
-  return (stdout || stderr).split('\n')[0] ?? '';
-}
-
-/** What of this program decides a step's output besides the step's own file. */
-const programOf: Readonly<Record<StepKind, readonly string[]>> = {
-  assemble: ['image-store.ts', 'blob-store.ts'],
-  bootstrap: ['local-repository.ts', 'run-in-root.ts'],
-  customize: ['copied-files.ts', 'resolve-in-root.ts', 'run-hook.ts', 'run-in-root.ts'],
-  facts: ['image-facts-of-root.ts', 'software-of-root.ts'],
-  initramfs: [
-    'initramfs.ts',
-    'cpio.ts',
-    'kernel-modules.ts',
-    'modinfo.ts',
-    'module-firmware.ts',
-    'microcode.ts',
-  ],
-  kernel: [],
-  layer: [
-    ...['pack-layer.ts', 'plan-layer.ts', 'tree-listing.ts', 'copy-paths.ts', 'pack-squashfs.ts'],
-    'steps/trim.ts',
-  ],
-  loaders: [],
-  packages: ['local-repository.ts', 'run-in-root.ts'],
-  squash: ['pack-squashfs.ts', 'steps/trim.ts'],
-};
-
-async function digestOfProgram(): Promise<Record<StepKind, Digest>> {
-  const digests: [string, Digest][] = [];
-  for (const [kind, others] of Object.entries(programOf)) {
-    const files = [join('steps', `${kind}.ts`), ...others];
-    const texts = files.map((file) => readFile(join(import.meta.dirname, file), 'utf8'));
-    digests.push([kind, digestOfValue(await Promise.all(texts))]);
-  }
-  return Object.fromEntries(digests) as Record<StepKind, Digest>;
-}
-
-/** Digest of the paths, modes and bytes of the files below a folder. */
-async function digestOfTree(folder: string): Promise<Digest> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  const files = entries.filter((e) => e.isFile()).map((e) => join(e.parentPath, e.name));
-  const rows: string[][] = [];
-  for (const file of files.sort()) {
-    const bytes = await readFile(file);
-    rows.push([file.slice(folder.length), createHash('sha256').update(bytes).digest('hex')]);
-  }
-  return digestOfValue(rows);
 }
 
 function requireRoot(): void {

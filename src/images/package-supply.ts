@@ -1,11 +1,14 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { AppError } from '../errors.ts';
 import type { BuildEvent } from './execute-build.ts';
 import type { ImageDefinition } from './image-definition.ts';
 import { openPackageCache, type PackageCache } from './package-cache.ts';
 import type { LockedPackage, LockGap, PackageLock, WantedPackages } from './package-lock.ts';
 import { chainOf } from './plan-build.ts';
 import { resolvePackages } from './resolve-packages.ts';
+import type { AvailablePackage } from './security-updates.ts';
+import { openSuiteApt } from './suite-apt.ts';
 import { findSuiteSources, type SuiteSources } from './suite-sources.ts';
 
 /** Where a build has its packages from: the cache, and the mirror for what it lacks. */
@@ -15,6 +18,13 @@ export interface PackageSupply {
   resolve(wanted: WantedPackages, gap: LockGap): Promise<PackageLock>;
   /** Whether a mirror has firmware that is not free. */
   hasFirmware(): Promise<boolean>;
+  /**
+   * What the suite's security archive has today, of these architectures; undefined where no mirror of it answers
+   * within seconds, or none is known.
+   */
+  securityPackages(
+    architectures: readonly string[],
+  ): Promise<readonly AvailablePackage[] | undefined>;
   /** Sees to it that every one of these is in the cache, to the byte. */
   provide(packages: readonly LockedPackage[]): Promise<void>;
 }
@@ -33,6 +43,9 @@ export function packagesFolder(aptCache: string): string {
   return join(aptCache, 'packages');
 }
 
+/** Milliseconds: what is only worth knowing must not hold up a build that no network reaches. */
+const quick = 20_000;
+
 /** A supply that asks the network only when it must. */
 export function openPackageSupply(place: PackageSupplyPlace): PackageSupply {
   const { aptCache, work, onEvent } = place;
@@ -40,12 +53,13 @@ export function openPackageSupply(place: PackageSupplyPlace): PackageSupply {
   const { suite, distribution } = place.definition;
   const packages = openPackageCache(folder);
   let found: Promise<SuiteSources> | undefined;
+  const request = {
+    ...{ distribution, suite, scratch: join(aptCache, 'indices') },
+    extra: chainOf(place.definition).flatMap((image) => image.sources),
+    ...(place.mirror === undefined ? {} : { mirror: place.mirror }),
+  };
   const sources = () => {
-    found ??= findSuiteSources({
-      ...{ distribution, suite, scratch: join(aptCache, 'indices') },
-      extra: chainOf(place.definition).flatMap((image) => image.sources),
-      ...(place.mirror === undefined ? {} : { mirror: place.mirror }),
-    });
+    found ??= findSuiteSources(request);
     return found;
   };
   const provide: PackageSupply['provide'] = async (wanted) => {
@@ -65,6 +79,24 @@ export function openPackageSupply(place: PackageSupplyPlace): PackageSupply {
     packages,
     provide,
     hasFirmware: async () => (await sources()).firmware,
+    securityPackages: async (architectures) => {
+      const [architecture = place.architecture, ...foreign] = architectures;
+      try {
+        const at = await (found ?? findSuiteSources({ ...request, patience: quick }));
+        const security = at.sources.filter((source) => source.suite === `${suite}-security`);
+        if (security.length === 0) return undefined;
+        const apt = await openSuiteApt({
+          folder: join(aptCache, 'indices', `${suite}-${place.architecture}`, 'security'),
+          sources: { ...at, sources: security },
+          ...{ architecture, foreign },
+        });
+        await apt.update(quick);
+        return await apt.available();
+      } catch (error) {
+        if (error instanceof AppError) return undefined;
+        throw error;
+      }
+    },
     resolve: async (wanted, gap) => {
       onEvent({ kind: 'resolving', text: `looking up packages in ${suite}` });
       const at = await sources();

@@ -6,12 +6,13 @@ import { runContained } from '../system/run-contained.ts';
 import { runProgram } from '../system/run-program.ts';
 import { renderAptSource } from './apt-sources.ts';
 import type { LockedPackage } from './package-lock.ts';
+import { type AvailablePackage, parseAvailable } from './security-updates.ts';
 import type { SuiteSources } from './suite-sources.ts';
 
 /** An apt that knows one suite, thinks of an empty machine, and changes nothing on this one. */
 export interface SuiteApt {
-  /** Reads the suite's signed indices. */
-  update(): Promise<void>;
+  /** Reads the suite's signed indices; fails where that takes longer than `patience` milliseconds. */
+  update(patience?: number): Promise<void>;
   /**
    * What an installation of `wanted` (names, or patterns of apt-patterns(7)) would download, without recommended
    * packages. Nothing of `held` is changed by it; a pinned version is taken wherever there is one.
@@ -19,6 +20,8 @@ export interface SuiteApt {
   install(wanted: readonly string[], world: InstalledWorld): Promise<LockedPackage[]>;
   /** These packages alone, as `name:architecture`. */
   download(wanted: readonly string[]): Promise<LockedPackage[]>;
+  /** Every package of the indices, in its newest version. */
+  available(): Promise<readonly AvailablePackage[]>;
 }
 
 export interface InstalledWorld {
@@ -84,9 +87,12 @@ export async function openSuiteApt(at: SuiteAptPlace): Promise<SuiteApt> {
     await writeFile(place('etc/preferences'), pins.map(renderPin).join('\n'));
   };
   return {
-    update: async () => {
+    update: async (patience) => {
       await write({ held: [], pins: [] });
-      await runContained('apt-get', ['--error-on=any', '--quiet', 'update'], { env });
+      await runContained('apt-get', ['--error-on=any', '--quiet', 'update'], {
+        env,
+        ...(patience === undefined ? {} : { timeout: patience }),
+      });
     },
     install: async (wanted, world) => {
       await write(world);
@@ -104,6 +110,11 @@ export async function openSuiteApt(at: SuiteAptPlace): Promise<SuiteApt> {
       const options = ['--quiet=2', '--print-uris', 'download', ...wanted];
       const { stdout } = await runProgram('apt-get', options, { env });
       return parseUris(stdout, uris, []);
+    },
+    available: async () => {
+      await write({ held: [], pins: [] });
+      const { stdout } = await runProgram('apt-cache', ['dumpavail'], { env });
+      return parseAvailable(stdout);
     },
   };
 }

@@ -30,6 +30,8 @@ export interface SuiteRequest {
   readonly scratch: string;
   /** A mirror of the distribution instead of the host's own. */
   readonly mirror?: string;
+  /** Milliseconds that a mirror may take to answer; two minutes where absent. */
+  readonly patience?: number;
 }
 
 /**
@@ -37,7 +39,7 @@ export interface SuiteRequest {
  * its updates and its security updates. Refuses where none holds the suite itself.
  */
 export async function findSuiteSources(request: SuiteRequest): Promise<SuiteSources> {
-  const { distribution, suite, extra, scratch, mirror } = request;
+  const { distribution, suite, extra, scratch, mirror, patience = 120_000 } = request;
   const host = mirror ? mirrorSources(mirror, distribution) : await readHostSources('/etc/apt');
   await mkdir(scratch, { recursive: true });
   const found: AptSource[] = [];
@@ -52,7 +54,7 @@ export async function findSuiteSources(request: SuiteRequest): Promise<SuiteSour
         '/usr/lib/apt/apt-helper',
         // The folder belongs to who builds.
         ['--option', 'APT::Sandbox::User=root', 'download-file', url, file],
-        { timeout: 120_000 },
+        { timeout: patience },
       );
       const text = await readFile(file, 'utf8');
       if (!isReleaseOf(text, candidate.suite, distribution)) continue;

@@ -1,0 +1,83 @@
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Digest, digestOfValue } from '../digest.ts';
+import { runProgram } from '../system/run-program.ts';
+import { digestOfBrought } from './copied-files.ts';
+import type { ImageDefinition } from './image-definition.ts';
+import { type BuildFacts, chainOf, type StepKind } from './plan-build.ts';
+import type { ImageLock } from './resolve-locks.ts';
+
+/** All that decides the steps of a build besides the definition: locks, files, tools, this program's own text. */
+export async function gatherFacts(
+  definition: ImageDefinition,
+  locks: readonly ImageLock[],
+): Promise<BuildFacts> {
+  const guestDir = join(import.meta.dirname, '../guest');
+  const [mmdebstrap, mksquashfs] = await Promise.all([
+    versionOf('mmdebstrap', '--version'),
+    versionOf('mksquashfs', '-version'),
+  ]);
+  const lock = locks.at(-1)?.lock;
+  if (!lock) throw new Error('an image without a lock');
+  return {
+    lock,
+    groups: locks.slice(0, -1).map((one) => one.lock.groups.length),
+    brought: await Promise.all(chainOf(definition).map(digestOfBrought)),
+    tools: { mmdebstrap, mksquashfs },
+    guestDir,
+    guest: await digestOfTree(guestDir),
+    program: await digestOfProgram(),
+  };
+}
+
+async function versionOf(program: string, flag: string): Promise<string> {
+  const { stdout, stderr } = await runProgram(program, [flag], { accept: [1] });
+  return (stdout || stderr).split('\n')[0] ?? '';
+}
+
+/** What of this program decides a step's output besides the step's own file. */
+const programOf: Readonly<Record<StepKind, readonly string[]>> = {
+  assemble: ['image-store.ts', 'blob-store.ts'],
+  bootstrap: ['local-repository.ts', 'run-in-root.ts'],
+  customize: ['copied-files.ts', 'resolve-in-root.ts', 'run-hook.ts', 'run-in-root.ts'],
+  facts: ['image-facts-of-root.ts', 'software-of-root.ts'],
+  initramfs: [
+    'initramfs.ts',
+    'cpio.ts',
+    'kernel-modules.ts',
+    'modinfo.ts',
+    'module-firmware.ts',
+    'microcode.ts',
+  ],
+  kernel: [],
+  layer: [
+    ...['pack-layer.ts', 'plan-layer.ts', 'tree-listing.ts', 'copy-paths.ts', 'pack-squashfs.ts'],
+    'steps/trim.ts',
+  ],
+  loaders: [],
+  packages: ['local-repository.ts', 'run-in-root.ts'],
+  squash: ['pack-squashfs.ts', 'steps/trim.ts'],
+};
+
+async function digestOfProgram(): Promise<Record<StepKind, Digest>> {
+  const digests: [string, Digest][] = [];
+  for (const [kind, others] of Object.entries(programOf)) {
+    const files = [join('steps', `${kind}.ts`), ...others];
+    const texts = files.map((file) => readFile(join(import.meta.dirname, file), 'utf8'));
+    digests.push([kind, digestOfValue(await Promise.all(texts))]);
+  }
+  return Object.fromEntries(digests) as Record<StepKind, Digest>;
+}
+
+/** Digest of the paths, modes and bytes of the files below a folder. */
+async function digestOfTree(folder: string): Promise<Digest> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const files = entries.filter((e) => e.isFile()).map((e) => join(e.parentPath, e.name));
+  const rows: string[][] = [];
+  for (const file of files.sort()) {
+    const bytes = await readFile(file);
+    rows.push([file.slice(folder.length), createHash('sha256').update(bytes).digest('hex')]);
+  }
+  return digestOfValue(rows);
+}
