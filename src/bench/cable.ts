@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { AppError } from '../errors.ts';
 import { runProgram } from '../system/run-program.ts';
 
@@ -10,11 +11,20 @@ export interface Cable {
   cut(): Promise<void>;
 }
 
-/** Lays the cable; `eth0` at both ends, with those addresses and prefix lengths. Needs root. */
-export async function layCable(addresses: {
+export interface CableOptions {
+  /** Addresses of `eth0` at both ends, with prefix lengths. */
   readonly server: string;
   readonly client: string;
-}): Promise<Cable> {
+  /**
+   * The client's end has the last processor for itself, the server's end the others. Where a packet is answered by
+   * a packet, Linux else may let both take turns on one processor, where waking up costs next to nothing: two
+   * machines have no such turn.
+   */
+  readonly apart?: boolean;
+}
+
+/** Lays the cable. Needs root. */
+export async function layCable(options: CableOptions): Promise<Cable> {
   const names = { server: `rc-bs-${process.pid}`, client: `rc-bc-${process.pid}` };
   const ip = (line: string) => runProgram('ip', line.split(' '));
   const cut = async () => {
@@ -28,7 +38,7 @@ export async function layCable(addresses: {
     await ip(`-n ${names.server} link add eth0 type veth peer name eth0 netns ${names.client}`);
     for (const end of ['server', 'client'] as const) {
       await ip(`-n ${names[end]} link set lo up`);
-      await ip(`-n ${names[end]} address add ${addresses[end]} dev eth0`);
+      await ip(`-n ${names[end]} address add ${options[end]} dev eth0`);
       await ip(`-n ${names[end]} link set eth0 up`);
     }
   } catch (error) {
@@ -42,7 +52,16 @@ export async function layCable(addresses: {
   }
   return {
     ...names,
-    at: (end, program, args) => ['ip', ['netns', 'exec', names[end], program, ...args]],
+    at: (end, program, args) => {
+      const own = options.apart ? pinned(end) : [];
+      return ['ip', ['netns', 'exec', names[end], ...own, program, ...args]];
+    },
     cut,
   };
+}
+
+function pinned(end: 'server' | 'client'): string[] {
+  const last = availableParallelism() - 1;
+  if (last === 0) return [];
+  return ['taskset', '--cpu-list', end === 'client' ? `${last}` : `0-${last - 1}`];
 }

@@ -13,6 +13,7 @@ const packageOf = {
   ip: 'iproute2',
   nft: 'nftables',
   perl: 'perl-base',
+  taskset: 'util-linux',
   mmdebstrap: 'mmdebstrap',
   mksquashfs: 'squashfs-tools',
 } as const;

@@ -37,7 +37,7 @@ export const tftp: Benchmark = {
   name: 'tftp',
   about: `a loader of 1 MiB over TFTP to ${clientCounts.join(', ')} clients, with and without loss, beside dnsmasq and tftpd-hpa`,
   async run(report) {
-    const programs = await needPeers('ip', 'nft', 'perl', 'dnsmasq', 'in.tftpd');
+    const programs = await needPeers('ip', 'nft', 'perl', 'taskset', 'dnsmasq', 'in.tftpd');
     const folder = await mkdtemp(join(tmpdir(), 'rolecall-bench-'));
     const servers: Server[] = [];
     let cable: Cable | undefined;
@@ -51,6 +51,7 @@ export const tftp: Benchmark = {
       cable = await layCable({
         server: `${benchNetwork.server}/${benchNetwork.prefix}`,
         client: `${benchNetwork.client}/${benchNetwork.prefix}`,
+        apart: true,
       });
       for (const address of Object.values(peerAddresses)) {
         const add = ['-n', cable.server, 'address', 'add', `${address}/${benchNetwork.prefix}`];
