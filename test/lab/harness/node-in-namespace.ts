@@ -63,7 +63,7 @@ export async function startNode(
   const [layer] = image.manifest.root;
   if (!layer) throw new Error('the image has no root');
   const root = store.blobPath(layer.digest);
-  const namespaces = ['--mount', '--net', '--pid', '--uts', '--ipc', '--cgroup'];
+  const namespaces = ['--mount', '--net', '--pid', '--uts', '--ipc'];
   const holder = await startProgram(
     'unshare',
     [...namespaces, '--fork', '--kill-child', 'sh', script, folder, root, address],
@@ -72,6 +72,12 @@ export async function startNode(
   const programs: RunningProgram[] = [holder];
   const stop = async () => {
     for (const program of programs.reverse()) await program.stop(0);
+    await until('the cgroups of the node are gone', 10, () =>
+      runProgram('unshare', ['--mount', 'sh', script, folder, 'remove']).then(
+        () => true,
+        () => false,
+      ),
+    );
     await until('the mounts of the node are gone', 10, () => removed(folder));
   };
   try {

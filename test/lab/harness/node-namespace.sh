@@ -2,10 +2,27 @@
 # node-namespace.sh FOLDER IMAGE ADDRESS: becomes a node without a machine, as process 1 of namespaces of
 # its own (mount, network, pid, uts, ipc, cgroup). IMAGE is the squashfs of an image; FOLDER holds what the
 # boot server would send: overlay.tar, secrets.tar, and boot, which goes to /run/rolecall/boot.
+# node-namespace.sh FOLDER remove: takes away its cgroup when its processes are gone.
 set -eu
-folder=$1 image=$2 address=$3
+folder=$1 image=$2 address=${3:-}
 
 mount --make-rprivate /
+# The namespace of cgroups shows less of the host's one tree; its root would still be the host's. In there two
+# nodes would share the cgroup of each service, and what one leaves, frozen or full of BPF programs, would
+# wait for the next.
+if [ ! -e "$folder/cgroup" ] || [ "$image" = remove ]; then
+  mkdir -p "$folder/cgroup"
+  mount -t cgroup2 cgroup2 "$folder/cgroup"
+  own=$folder/cgroup/${folder##*/}
+  if [ "$image" = remove ]; then
+    [ ! -e "$own" ] || find "$own" -depth -type d -exec rmdir {} +
+    exit
+  fi
+  mkdir "$own"
+  echo 0 >"$own/cgroup.procs"
+  umount "$folder/cgroup"
+  exec unshare --cgroup sh "$0" "$@"
+fi
 mkdir "$folder/ram"
 mount -t tmpfs -o mode=0755 tmpfs "$folder/ram"
 cd "$folder/ram"
