@@ -17,6 +17,10 @@ export const benchNetwork = {
   client: '10.77.0.2',
 } as const;
 
+/** A site needs an admin; nobody has the other half. */
+export const nobodysKey =
+  'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJDqR3W2M8BGYYGlFiRkaqiJ2vJ9QmL0CE9OF5yH13/3 nobody@bench.example';
+
 /** A site and a state folder for a boot server that is measured. */
 export interface BenchSite {
   readonly siteDir: string;
@@ -59,7 +63,7 @@ export async function writeBenchSite(
       'site: bench',
       'domain: bench.example',
       'admins:',
-      '  - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJDqR3W2M8BGYYGlFiRkaqiJ2vJ9QmL0CE9OF5yH13/3 nobody@bench.example',
+      `  - ${nobodysKey}`,
       'networks:',
       '  boot:',
       '    subnet: 10.77.0.0/16',

@@ -1,4 +1,5 @@
 import type { Benchmark } from './benchmark.ts';
+import { boot } from './boot.ts';
 import { build } from './build.ts';
 import { dhcp } from './dhcp.ts';
 import { http } from './http.ts';
@@ -6,4 +7,4 @@ import { storm } from './storm.ts';
 import { tftp } from './tftp.ts';
 
 /** Every benchmark, in the order in which `rolecall bench` runs them. */
-export const benchmarks: readonly Benchmark[] = [dhcp, http, tftp, storm, build];
+export const benchmarks: readonly Benchmark[] = [dhcp, http, tftp, storm, build, boot];

@@ -16,6 +16,8 @@ const packageOf = {
   taskset: 'util-linux',
   mmdebstrap: 'mmdebstrap',
   mksquashfs: 'squashfs-tools',
+  unsquashfs: 'squashfs-tools',
+  'mkfs.ext4': 'e2fsprogs',
 } as const;
 
 export type PeerProgram = keyof typeof packageOf;

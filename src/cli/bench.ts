@@ -17,20 +17,41 @@ export const register: RegisterCommand = (program, globals) => {
     )
     .argument('[what...]', `${benchmarks.map((b) => b.name).join(', ')}; all by default`)
     .option('--output <file>', 'write the figures as JSON to a file too')
-    .action(async (what: string[], options: { output?: string }) => {
+    .option('--pictures <dir>', 'draw where the seconds go (SVG): boot')
+    .option('--rounds <count>', 'how often each kind boots alone: boot')
+    .action(async (what: string[], options: BenchOptions) => {
+      const { output, pictures } = options;
+      const rounds = readRounds(options.rounds);
+      const place = {
+        state: globals().state,
+        ...(pictures === undefined ? {} : { pictures }),
+        ...(rounds === undefined ? {} : { rounds }),
+      };
       const chosen = choose(what);
       const figures: Figure[] = [];
       for (const benchmark of chosen) {
         const started = performance.now();
         const seconds = () => ((performance.now() - started) / 1000).toFixed(1).padStart(6);
         tell(`${benchmark.name}: ${benchmark.about}`);
-        figures.push(...(await benchmark.run((line) => tell(`${seconds()} s  ${line}`))));
+        figures.push(...(await benchmark.run((line) => tell(`${seconds()} s  ${line}`), place)));
       }
       const json = JSON.stringify(figures, null, 2);
-      if (options.output !== undefined) await writeFile(options.output, `${json}\n`);
+      if (output !== undefined) await writeFile(output, `${json}\n`);
       say(globals().json ? json : renderFigures(figures));
     });
 };
+
+interface BenchOptions {
+  readonly output?: string;
+  readonly pictures?: string;
+  readonly rounds?: string;
+}
+
+function readRounds(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^[1-9]\d?$/.test(text)) return Number(text);
+  throw new AppError('usage', `--rounds ${text} is no count`, '--rounds 3');
+}
 
 /** Progress goes to standard error: standard output is for the figures. */
 function tell(line: string): void {

@@ -42,6 +42,8 @@ export interface ScenarioOptions {
   readonly edit?: (siteFolder: string) => Promise<void>;
   /** Names of guests to start; all where absent. */
   readonly only?: readonly string[];
+  /** Leaves every guest off until the scenario starts it. */
+  readonly off?: boolean;
   /** Machines that no role file names; none where absent. */
   readonly spares?: number;
   /** Names of guests with UEFI firmware; none where absent. */
@@ -154,7 +156,7 @@ export async function withLab<T>(
       {
         network: planNetwork(loaded.value, guests),
         guests,
-        off: [],
+        off: options.off ? guests.map((guest) => guest.name) : [],
         vips: [],
         accelerator,
         roms: image.roms,
