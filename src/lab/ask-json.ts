@@ -9,7 +9,9 @@ export function askJson(
 ): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const fail = (why: string, hint = '') => reject(new AppError('lab-refused', why, hint));
-    const ask = request({ socketPath, method, path, timeout: 30_000 }, (response) => {
+    // A connection for each question: one that is kept may be closed by the server as the next goes out.
+    const options = { socketPath, method, path, timeout: 30_000, agent: false };
+    const ask = request(options, (response) => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
       response.on('error', (error) => fail(`${method} ${path}: ${error.message}`));
