@@ -12,7 +12,7 @@ export interface CreateOrder {
   readonly done: readonly string[];
   readonly state: 'running' | 'done' | 'failed';
   readonly why: string;
-  /** Milliseconds of the server's clock that only goes forward. */
+  /** When it began, or a step was done last: milliseconds of the server's clock that only goes forward. */
   readonly since: number;
 }
 
@@ -40,11 +40,22 @@ export function advanceOrder(
   const last = order.plan.kind === 'create' ? [`${order.first} format`] : metadataSteps(order);
   if (last.every((step) => done.includes(step))) return { ...order, done, state: 'done' };
   if (now - order.since > orderPatience) {
-    const open = metadataSteps(order).filter((step) => !done.includes(step));
-    const why = open.length > 0 ? `not done: ${open.join(', ')}` : 'the copies do not connect';
-    return { ...order, done, state: 'failed', why: `no end within 3 minutes; ${why}` };
+    return {
+      ...order,
+      done,
+      state: 'failed',
+      why: `no step within 3 minutes; ${whyOpen(order, done)}`,
+    };
   }
-  return { ...order, done };
+  return { ...order, done, since: isNew ? now : order.since };
+}
+
+function whyOpen(order: CreateOrder, done: readonly string[]): string {
+  const open = metadataSteps(order).filter((step) => !done.includes(step));
+  if (open.length > 0) return `not done: ${open.join(', ')}`;
+  return done.includes(`${order.first} clear`)
+    ? `${order.first} did not make the file system`
+    : 'the copies do not connect';
 }
 
 /** What the node shall do next for the order; undefined where it has nothing to do. */

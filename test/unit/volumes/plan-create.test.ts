@@ -137,6 +137,16 @@ describe('an order', () => {
     const failed = advanceOrder(order, 'nfs2', { ...blank, ...did('metadata', 'failed', 'no') }, 1);
     expect(failed).toMatchObject({ state: 'failed', why: 'nfs2: metadata: no' });
     expect(advanceOrder(order, 'nfs1', blank, 180_001)).toMatchObject({ state: 'failed' });
+    // A slow node is given the time for each step.
+    const one = advanceOrder(order, 'nfs1', { ...fresh, ...did('metadata') }, 170_000);
+    expect(advanceOrder(one, 'nfs2', blank, 340_000).state).toBe('running');
+    expect(advanceOrder(one, 'nfs2', blank, 350_001)).toMatchObject({
+      ...{ state: 'failed', why: 'no step within 3 minutes; not done: nfs2 metadata' },
+    });
+    const cleared = ['nfs1 metadata', 'nfs2 metadata', 'nfs1 clear'];
+    expect(advanceOrder({ ...order, done: cleared }, 'nfs1', blank, 180_001).why).toBe(
+      'no step within 3 minutes; nfs1 did not make the file system',
+    );
     const other = {
       ...blank,
       order: { id: 'b2', step: 'metadata', state: 'done', why: '' },
