@@ -1,38 +1,12 @@
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { appendFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { openImageStore } from '../../src/images/image-store.ts';
-import { labFolder, prepareLabStateOf } from '../../src/lab/lab-folder.ts';
-import { ensureImage } from '../../src/lab/lab-image.ts';
-import { runProgram } from '../../src/system/run-program.ts';
-import { images } from '../lab/harness/lab-under-test.ts';
-import { processesAbout, until } from '../lab/harness/processes.ts';
+import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { imageTest } from '../lab/harness/image-test.ts';
+import { websSite } from '../lab/harness/lab-under-test.ts';
 
-const top = resolve(import.meta.dirname, '../..');
-let root = '';
-let site = '';
-beforeAll(async () => {
-  root = mkdtempSync(join(tmpdir(), 'rc-image-test-'));
-  site = join(root, 'site');
-  cpSync(join(top, 'test/lab/sites/webs'), site, { recursive: true });
-  await appendFile(join(site, 'site.yaml'), 'images: {publish: tested}\n');
-  const { image } = await ensureImage(images, site, () => {});
-  const found = (await openImageStore(images).digests()).find((digest) => digest === image);
-  if (!found) throw new Error('the image of the lab is not in the store');
-  // A store with the lab's image, of which nothing is known yet.
-  await prepareLabStateOf(labFolder(root), images, [found]);
+const { root, rolecall } = imageTest(websSite, ({ site }) => {
+  appendFileSync(join(site, 'site.yaml'), 'images: {publish: tested}\n');
 });
-afterAll(async () => {
-  await until('nothing of the lab is left', 30, () => processesAbout(root).length === 0);
-  rmSync(root, { recursive: true });
-});
-
-const rolecall = (...args: readonly string[]) =>
-  runProgram(join(top, 'bin/rolecall'), ['--site', site, '--state', join(root, 'state'), ...args], {
-    accept: [1, 2],
-  });
 
 it('an image boots as a spare and is noted as tested so far: not enough to publish it', async () => {
   const report = join(root, 'report');

@@ -1,24 +1,13 @@
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { openImageStore } from '../../src/images/image-store.ts';
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
 import type { ImageTests } from '../../src/images/image-tests.ts';
-import { labFolder, prepareLabStateOf } from '../../src/lab/lab-folder.ts';
-import { ensureImage } from '../../src/lab/lab-image.ts';
-import { runProgram } from '../../src/system/run-program.ts';
-import { images } from '../lab/harness/lab-under-test.ts';
-import { processesAbout, until } from '../lab/harness/processes.ts';
+import { imageTest } from '../lab/harness/image-test.ts';
 
-const top = resolve(import.meta.dirname, '../..');
-let root = '';
-let site = '';
-beforeAll(async () => {
-  root = mkdtempSync(join(tmpdir(), 'rc-image-test-'));
-  site = join(root, 'site');
-  cpSync(join(top, 'test/lab/sites/storage'), site, { recursive: true });
+const sites = join(import.meta.dirname, '../lab/sites');
+const { root, site, rolecall } = imageTest(join(sites, 'storage'), ({ site }) => {
   mkdirSync(join(site, 'users'));
-  cpSync(join(top, 'test/lab/sites/webs/users/lab.yaml'), join(site, 'users/lab.yaml'));
+  cpSync(join(sites, 'webs/users/lab.yaml'), join(site, 'users/lab.yaml'));
   writeFileSync(
     join(site, 'nodes/mail1.yaml'),
     'mac: 52:54:00:77:00:41\naddress: 10.77.0.41\nrole: mail\nparams: {mail: {memory: 48, domains: {depot.example: {users: users/lab.yaml}}}}\n',
@@ -37,26 +26,13 @@ beforeAll(async () => {
     join(site, 'site.yaml'),
     `${readFileSync(join(site, 'site.yaml'), 'utf8')}images: {publish: tested}\n`,
   );
-  const { image } = await ensureImage(images, site, () => {});
-  const found = (await openImageStore(images).digests()).find((digest) => digest === image);
-  if (!found) throw new Error('the image of the lab is not in the store');
-  await prepareLabStateOf(labFolder(root), images, [found]);
 });
-afterAll(async () => {
-  await until('nothing of the lab is left', 30, () => processesAbout(root).length === 0);
-  rmSync(root, { recursive: true });
-});
-
-const rolecall = (...args: readonly string[]) =>
-  runProgram(join(top, 'bin/rolecall'), ['--site', site, '--state', join(root, 'state'), ...args], {
-    accept: [1, 2],
-  });
 const image = 'universal@published';
-const report = () => join(root, 'report');
+const report = join(root, 'report');
 
 it('a volume is made for its pair and its clients, roles share a machine, and the one that fails is named', async () => {
   const { stdout, stderr, exitCode } = await rolecall(
-    ...['--json', 'image', 'test', image, '--report', report()],
+    ...['--json', 'image', 'test', image, '--report', report],
   );
   process.stderr.write(`lab: ${stderr}\n`);
   const [found] = JSON.parse(stdout) as { readonly tests: ImageTests }[];
@@ -70,7 +46,7 @@ it('a volume is made for its pair and its clients, roles share a machine, and th
   });
   expect(exitCode).toBe(1);
   expect(stderr).toContain('broken failed: it is broken by design');
-  expect(readFileSync(join(report(), 'junit.xml'), 'utf8')).toMatch(
+  expect(readFileSync(join(report, 'junit.xml'), 'utf8')).toMatch(
     /<testcase [^>]*name="broken works on web1"[^>]*><failure message="it is broken by design"/,
   );
   const refused = await rolecall('image', 'publish', image);
