@@ -7,6 +7,7 @@ import type { Fleet } from '../../src/roles/fleet.ts';
 import { spareNode } from '../../src/roles/fleet.ts';
 import { loadFleet } from '../../src/roles/load-fleet.ts';
 import { renderContents } from '../../src/roles/render-contents.ts';
+import { readyDir } from '../../src/roles/render-overlay.ts';
 import type { SiteNode, Volume } from '../../src/site/site.ts';
 import { images } from './harness/lab-under-test.ts';
 import { bootSet, type NamespacedNode, startNode } from './harness/node-in-namespace.ts';
@@ -80,7 +81,7 @@ describe('a node whose service breaks says which and why, and is ready again whe
   });
 
   it('mail: postfix', async () => {
-    const reason = /^mail: Failed to connect to 10\.77\.0\.12 port 25/;
+    const reason = /^mail: SMTP: Failed to connect to 10\.77\.0\.12 port 25/;
     await breaks(mail, 'systemctl stop postfix', reason, 'systemctl start postfix');
   });
 
@@ -99,6 +100,33 @@ describe('a node whose service breaks says which and why, and is ready again whe
         .slice(before)
         .map((r) => r.stage),
     ).toContain('hardware');
+  });
+});
+
+describe('a mail server on a machine that is busy', () => {
+  /** What the check says while dovecot stands still, for so many seconds or to the check's end. */
+  const ask = async (seconds = '') => {
+    await mail.report('it is ready', isReady);
+    const thaw = seconds && `(sleep ${seconds}; systemctl thaw dovecot) >/dev/null 2>&1 &`;
+    try {
+      return await mail.sh(
+        `systemctl freeze dovecot; ${thaw}
+         timeout -k 2 8 ${readyDir}/mail; echo "ended with $?"`,
+      );
+    } finally {
+      await mail.sh('systemctl thaw dovecot');
+    }
+  };
+
+  it('is ready where IMAP takes seconds', async () => {
+    expect(await ask('4')).toBe('ended with 0');
+    const inbox = 'curl --config /run/rolecall-mail/login imaps://mail.lab.example/INBOX';
+    const left = () => mail.sh(`${inbox} --request 'SEARCH ALL'`);
+    await expect.poll(left, { timeout: 10_000 }).toBe('* SEARCH');
+  });
+
+  it('is not where IMAP does not answer, and says so in the time that it has', async () => {
+    expect(await ask()).toMatch(/^IMAP: .*timed out.*\nended with 1$/);
   });
 });
 
