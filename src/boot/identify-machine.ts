@@ -33,16 +33,19 @@ export function spareName(mac: MacAddress): string {
  * the first that some role file names decides. A less specific one that names another node is a conflict.
  */
 export function identifyMachine(site: Site, identity: MachineIdentity): Machine {
-  const nodes = [...site.nodes.values()];
+  const index = indexOf(site);
+  const { mac, uuid, serial, port } = identity;
   const claims: { by: 'mac' | 'uuid' | 'serial' | 'port'; node: SiteNode }[] = [];
-  const claim = (by: 'mac' | 'uuid' | 'serial' | 'port', wants: (n: SiteNode) => boolean) => {
-    for (const node of nodes) if (wants(node)) claims.push({ by, node });
+  const claim = (by: 'mac' | 'uuid' | 'serial' | 'port', nodes: readonly SiteNode[] = []) => {
+    for (const node of nodes) claims.push({ by, node });
   };
-  claim('mac', (n) => n.id.macs.includes(identity.mac));
-  if (identity.uuid) claim('uuid', (n) => n.id.uuid === identity.uuid);
-  if (identity.serial) claim('serial', (n) => n.id.serial === identity.serial);
-  const { port } = identity;
-  if (port) claim('port', (n) => n.id.port !== undefined && meansPort(n.id.port, port));
+  claim('mac', index.macs.get(mac));
+  if (uuid) claim('uuid', index.uuids.get(uuid));
+  if (serial) claim('serial', index.serials.get(serial));
+  if (port) {
+    const means = ({ id }: SiteNode) => id.port !== undefined && meansPort(id.port, port);
+    claim('port', index.atPorts.filter(means));
+  }
   const first = claims[0];
   if (!first) {
     return site.unknown === 'spare'
@@ -61,4 +64,37 @@ export function identifyMachine(site: Site, identity: MachineIdentity): Machine 
     };
   }
   return { kind: 'node', node: first.node, by: first.by };
+}
+
+/** Nodes by what names them in their role files. */
+interface NodeIndex {
+  readonly macs: ReadonlyMap<MacAddress, readonly SiteNode[]>;
+  readonly uuids: ReadonlyMap<string, readonly SiteNode[]>;
+  readonly serials: ReadonlyMap<string, readonly SiteNode[]>;
+  readonly atPorts: readonly SiteNode[];
+}
+
+/** A site never changes: what is read anew is another one. */
+const indexes = new WeakMap<Site, NodeIndex>();
+
+function indexOf(site: Site): NodeIndex {
+  const known = indexes.get(site);
+  if (known) return known;
+  const nodes = [...site.nodes.values()];
+  const by = <Key>(keysOf: (node: SiteNode) => readonly Key[]) => {
+    const found = new Map<Key, SiteNode[]>();
+    for (const node of nodes) {
+      for (const key of new Set(keysOf(node))) found.set(key, [...(found.get(key) ?? []), node]);
+    }
+    return found;
+  };
+  const one = (value: string | undefined) => (value === undefined ? [] : [value]);
+  const made = {
+    macs: by(({ id }) => id.macs),
+    uuids: by(({ id }) => one(id.uuid)),
+    serials: by(({ id }) => one(id.serial)),
+    atPorts: nodes.filter(({ id }) => id.port !== undefined),
+  };
+  indexes.set(site, made);
+  return made;
 }

@@ -36,8 +36,12 @@ export function ipv4ToNumber(address: Ipv4): number {
 const dot = 0x2e;
 const zero = 0x30;
 
+const none = '0.0.0.0' as Ipv4;
+
 /** The address of an unsigned 32-bit number. */
 export function ipv4FromNumber(value: number): Ipv4 {
+  // What most fields of most DHCP messages hold.
+  if (value === 0) return none;
   const part = (shift: number) => (value >>> shift) & 255;
   return `${part(24)}.${part(16)}.${part(8)}.${part(0)}` as Ipv4;
 }

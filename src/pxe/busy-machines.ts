@@ -1,4 +1,5 @@
 import type { MacAddress } from '../net/mac.ts';
+import { createLastMachines } from '../state/last-machines.ts';
 import { type Allowance, createAllowance } from './allowance.ts';
 
 /** Which machines ask more often than anybody wants to read. */
@@ -15,14 +16,12 @@ const terms = { atOnce: 60, perSecond: 0.5 };
  * Remembers the last `limit` machines.
  */
 export function createBusyMachines(limit = 4096): BusyMachines {
-  const busy = new Map<MacAddress, { readonly allowance: Allowance; isSaid: boolean }>();
+  const busy = createLastMachines<{ readonly allowance: Allowance; isSaid: boolean }>(limit);
   return {
     admit(mac, now) {
-      const found = busy.get(mac) ?? { allowance: createAllowance(terms), isSaid: false };
-      busy.delete(mac);
-      const oldest = busy.keys().next().value;
-      if (busy.size >= limit && oldest !== undefined) busy.delete(oldest);
-      busy.set(mac, found);
+      const known = busy.get(mac);
+      const found = known ?? { allowance: createAllowance(terms), isSaid: false };
+      if (!known) busy.set(mac, found);
       const tell = found.allowance.take(now);
       const isFirst = !tell && !found.isSaid;
       found.isSaid = !tell;

@@ -116,24 +116,29 @@ export function packOptions(
   room: number,
   free: { readonly file?: number; readonly sname?: number } = {},
 ): PackedOptions {
-  const agent = options.get(dhcpOption.relayAgent);
-  const tail: readonly Option[] = agent ? [[dhcpOption.relayAgent, agent]] : [];
-  const mine = [...options].filter(([code]) => code !== dhcpOption.relayAgent);
-  const parts = [
-    ...mine.filter(([code]) => essential.has(code)),
-    ...mine.filter(([code]) => !essential.has(code)),
-  ];
+  const parts: Option[] = [];
+  const others: Option[] = [];
+  const tail: Option[] = [];
+  for (const option of options) {
+    const [code] = option;
+    if (code === dhcpOption.relayAgent) tail.push(option);
+    else (essential.has(code) ? parts : others).push(option);
+  }
+  parts.push(...others);
   const space = room - sizeOf(tail) - 1;
+  if (sizeOf(parts) <= space) {
+    parts.push(...tail);
+    return { options: pack(parts) };
+  }
   const plain = fill(parts, space);
-  if (plain.rest.length === 0) return { options: pack([...plain.taken, ...tail]) };
-  const inFile = fill(fill(parts, space - overloadBytes).rest, (free.file ?? 1) - 1);
-  const inSname = fill(inFile.rest, (free.sname ?? 1) - 1);
+  const inFile = fill(fill(parts, space - overloadBytes).rest, Math.max(1, free.file ?? 0) - 1);
+  const inSname = fill(inFile.rest, Math.max(1, free.sname ?? 0) - 1);
   const overload = (inFile.taken.length > 0 ? 1 : 0) + (inSname.taken.length > 0 ? 2 : 0);
   if (overload === 0) return { options: pack([...plain.taken, ...tail]) };
-  const [first, ...others] = fill(parts, space - overloadBytes).taken;
+  const [first, ...rest] = fill(parts, space - overloadBytes).taken;
   const mark: Option = [dhcpOption.overload, Uint8Array.of(overload)];
   return {
-    options: pack([...(first ? [first] : []), mark, ...others, ...tail]),
+    options: pack([...(first ? [first] : []), mark, ...rest, ...tail]),
     ...(overload & 1 ? { file: pack(inFile.taken) } : {}),
     ...(overload & 2 ? { sname: pack(inSname.taken) } : {}),
   };
@@ -161,11 +166,13 @@ function fill(parts: readonly Option[], room: number) {
 
 /** With code and length before each 255 bytes. */
 function packedSize({ length }: Uint8Array): number {
-  return length + 2 * Math.max(1, Math.ceil(length / 255));
+  return length <= 255 ? length + 2 : length + 2 * Math.ceil(length / 255);
 }
 
 function sizeOf(options: readonly Option[]): number {
-  return options.reduce((bytes, [, value]) => bytes + packedSize(value), 0);
+  let bytes = 0;
+  for (const option of options) bytes += packedSize(option[1]);
+  return bytes;
 }
 
 /** The options and the end mark. */
@@ -173,6 +180,14 @@ function pack(options: readonly Option[]): Uint8Array {
   const bytes = Buffer.allocUnsafe(sizeOf(options) + 1);
   let at = 0;
   for (const [code, value] of options) {
+    // Most are of a few bytes, for which a copy in the engine takes longer than this loop.
+    if (value.length <= 16) {
+      bytes[at] = code;
+      bytes[at + 1] = value.length;
+      at += 2;
+      for (const byte of value) bytes[at++] = byte;
+      continue;
+    }
     let from = 0;
     do {
       const piece = value.length > 255 ? value.subarray(from, from + 255) : value;
@@ -227,6 +242,7 @@ export function readUint16(value: Uint8Array | undefined): number | undefined {
 /** Text up to the first NUL: some firmware counts the NUL into the length, some does not. */
 export function readText(value: Uint8Array | undefined): string | undefined {
   if (!value) return undefined;
+  if (value[0] === 0) return '';
   const end = value.indexOf(0);
   return bufferOf(value).toString('latin1', 0, end < 0 ? value.length : end);
 }
@@ -234,15 +250,26 @@ export function readText(value: Uint8Array | undefined): string | undefined {
 /** One or more addresses as bytes. */
 export function ipv4Bytes(...addresses: readonly Ipv4[]): Uint8Array {
   const bytes = new Uint8Array(4 * addresses.length);
-  addresses.forEach((address, i) => {
-    bytes.set(uint32Bytes(ipv4ToNumber(address)), 4 * i);
-  });
+  let at = 0;
+  for (const address of addresses) {
+    writeUint32(bytes, at, ipv4ToNumber(address));
+    at += 4;
+  }
   return bytes;
 }
 
 /** An unsigned 32-bit number as bytes, such as seconds of a lease. */
 export function uint32Bytes(value: number): Uint8Array {
-  return Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value);
+  const bytes = new Uint8Array(4);
+  writeUint32(bytes, 0, value);
+  return bytes;
+}
+
+function writeUint32(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value >>> 24;
+  bytes[at + 1] = value >>> 16;
+  bytes[at + 2] = value >>> 8;
+  bytes[at + 3] = value;
 }
 
 /** Text as bytes, without a NUL. */

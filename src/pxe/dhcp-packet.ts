@@ -113,8 +113,8 @@ export function hasRoom({ options }: DhcpPacket, maxBytes: number): boolean {
  */
 export function packDhcpPacket(packet: DhcpPacket, maxBytes: number = defaultMaxBytes): Uint8Array {
   const { options, file, sname } = packOptions(packet.options, maxBytes - headerSize - 4, {
-    ...(packet.file === '' ? { file: fileSize } : {}),
-    ...(packet.sname === '' ? { sname: snameSize } : {}),
+    file: packet.file === '' ? fileSize : 0,
+    sname: packet.sname === '' ? snameSize : 0,
   });
   const bytes = Buffer.allocUnsafe(Math.max(leastSize, headerSize + 4 + options.length)).fill(0);
   bytes.writeUInt8(packet.op === 'request' ? 1 : 2, 0);
@@ -124,10 +124,13 @@ export function packDhcpPacket(packet: DhcpPacket, maxBytes: number = defaultMax
   bytes.writeUInt32BE(packet.xid, 4);
   bytes.writeUInt16BE(packet.secs, 8);
   bytes.writeUInt16BE(packet.broadcast ? 0x8000 : 0, 10);
-  bytes.writeUInt32BE(ipv4ToNumber(packet.ciaddr), 12);
-  bytes.writeUInt32BE(ipv4ToNumber(packet.yiaddr), 16);
-  bytes.writeUInt32BE(ipv4ToNumber(packet.siaddr), 20);
-  bytes.writeUInt32BE(ipv4ToNumber(packet.giaddr), 24);
+  const address = (value: Ipv4, at: number) => {
+    if (value !== noAddress) bytes.writeUInt32BE(ipv4ToNumber(value), at);
+  };
+  address(packet.ciaddr, 12);
+  address(packet.yiaddr, 16);
+  address(packet.siaddr, 20);
+  address(packet.giaddr, 24);
   bytes.set(packet.chaddr.subarray(0, 16), 28);
   // One byte of each field is the closing NUL that firmware relies on.
   if (packet.sname.length < snameSize) bytes.write(packet.sname, 44, 'latin1');

@@ -1,4 +1,5 @@
 import type { MacAddress } from '../net/mac.ts';
+import { createLastMachines } from '../state/last-machines.ts';
 import type { DhcpClient } from './identify-client.ts';
 
 /** Milliseconds after the fetch of our loader in which an iPXE on that machine counts as ours. */
@@ -13,13 +14,10 @@ export interface FirmwareSightings {
 
 /** Remembers the last `limit` machines. */
 export function createFirmwareSightings(limit = 8192): FirmwareSightings {
-  const askedAt = new Map<MacAddress, number>();
+  const askedAt = createLastMachines<number>(limit);
   return {
     note({ mac, via }, at) {
       if (via !== 'pxe' && via !== 'http') return;
-      askedAt.delete(mac);
-      const oldest = askedAt.keys().next().value;
-      if (askedAt.size >= limit && oldest !== undefined) askedAt.delete(oldest);
       askedAt.set(mac, at);
     },
     isOurLoader(mac, loaderFetchedAt, now) {

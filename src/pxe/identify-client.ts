@@ -73,6 +73,9 @@ const messageTypes: Readonly<Record<number, ClientMessage>> = {
   8: 'inform',
 };
 
+const noMac = '00:00:00:00:00:00';
+const everyMac = 'ff:ff:ff:ff:ff:ff';
+
 /** Who sent this message; refuses what no Ethernet DHCP client sends. */
 export function identifyClient(packet: DhcpPacket): IdentifiedClient {
   const { options } = packet;
@@ -81,11 +84,10 @@ export function identifyClient(packet: DhcpPacket): IdentifiedClient {
     return refusal(`hardware type ${packet.htype} with ${packet.hlen} bytes is not Ethernet`);
   }
   const mac = macFromBytes(packet.chaddr);
-  if (!mac || /^(00:){5}00$|^(ff:){5}ff$/.test(mac) || packet.chaddr[0] === undefined) {
-    return refusal('its hardware address is empty');
-  }
-  if ((packet.chaddr[0] & 1) === 1)
+  if (!mac || mac === noMac || mac === everyMac) return refusal('its hardware address is empty');
+  if (((packet.chaddr[0] ?? 0) & 1) === 1) {
     return refusal(`its hardware address ${mac} is a group address`);
+  }
   const type = options.get(dhcpOption.messageType);
   const messageType = type?.length === 1 ? messageTypes[type[0] ?? 0] : undefined;
   if (!type) return refusal('it is BOOTP without DHCP');
@@ -107,41 +109,45 @@ export function identifyClient(packet: DhcpPacket): IdentifiedClient {
   const relay = readRelay(packet, agent);
   const port = readPort(agent);
   const maxMessage = readUint16(options.get(dhcpOption.maxMessageSize)) ?? 0;
-  return {
-    kind: 'client',
-    client: {
-      messageType,
-      mac,
-      ...(uuid === undefined ? {} : { uuid }),
-      ...(arch === undefined ? {} : { arch }),
-      ...(firmware === undefined ? {} : { firmware }),
-      via,
-      ...(ipxe === undefined ? {} : { ipxe }),
-      xid: packet.xid,
-      secs: packet.secs,
-      broadcast: packet.broadcast,
-      ciaddr: packet.ciaddr,
-      ...(requested === undefined ? {} : { requested }),
-      ...(serverId === undefined ? {} : { serverId }),
-      ...(hostName === undefined ? {} : { hostName }),
-      ...(relay === undefined ? {} : { relay }),
-      ...(port === undefined ? {} : { port }),
-      // Some firmware claims 64 KiB; an Ethernet frame is the sane limit. A relay takes option 82 out again
-      // before the client sees the answer (RFC 3046 §2.1).
-      maxBytes: Math.min(
-        Math.max(maxMessage - 28, defaultMaxBytes) + (relay ? agentBytes(options) : 0),
-        1472,
-      ),
-      htype: packet.htype,
-      chaddr: packet.chaddr,
-      echo: new Map(
-        [dhcpOption.clientId, dhcpOption.machineId, dhcpOption.relayAgent].flatMap((code) => {
-          const value = options.get(code);
-          return value ? [[code, value] as const] : [];
-        }),
-      ),
-    },
+  const client: { -readonly [K in keyof DhcpClient]: DhcpClient[K] } = {
+    messageType,
+    mac,
+    via,
+    xid: packet.xid,
+    secs: packet.secs,
+    broadcast: packet.broadcast,
+    ciaddr: packet.ciaddr,
+    // Some firmware claims 64 KiB; an Ethernet frame is the sane limit. A relay takes option 82 out again
+    // before the client sees the answer (RFC 3046 §2.1).
+    maxBytes: Math.min(
+      Math.max(maxMessage - 28, defaultMaxBytes) + (relay ? agentBytes(options) : 0),
+      1472,
+    ),
+    htype: packet.htype,
+    chaddr: packet.chaddr,
+    echo: readEcho(options),
   };
+  if (uuid !== undefined) client.uuid = uuid;
+  if (arch !== undefined) client.arch = arch;
+  if (firmware !== undefined) client.firmware = firmware;
+  if (ipxe !== undefined) client.ipxe = ipxe;
+  if (requested !== undefined) client.requested = requested;
+  if (serverId !== undefined) client.serverId = serverId;
+  if (hostName !== undefined) client.hostName = hostName;
+  if (relay !== undefined) client.relay = relay;
+  if (port !== undefined) client.port = port;
+  return { kind: 'client', client };
+}
+
+const echoed = [dhcpOption.clientId, dhcpOption.machineId, dhcpOption.relayAgent] as const;
+
+function readEcho(options: DhcpOptions): DhcpOptions {
+  const echo = new Map<number, Uint8Array>();
+  for (const code of echoed) {
+    const value = options.get(code);
+    if (value) echo.set(code, value);
+  }
+  return echo;
 }
 
 function refusal(reason: string): IdentifiedClient {

@@ -52,12 +52,10 @@ export type PoolChoice =
  */
 export function chooseAddress(facts: PoolFacts, mac: MacAddress, requested?: Ipv4): PoolChoice {
   const { pool, leases, holds, now } = facts;
-  const first = ipv4ToNumber(pool.first);
-  const last = ipv4ToNumber(pool.last);
+  const left = facts.pools.of(pool, facts.reserved);
 
   const isOpen = (address: Ipv4) => {
-    const number = ipv4ToNumber(address);
-    if (number < first || number > last || facts.reserved.has(address)) return false;
+    if (!left.has(address)) return false;
     const hold = holds.at(address);
     return hold === undefined || hold.mac === mac;
   };
@@ -68,14 +66,13 @@ export function chooseAddress(facts: PoolFacts, mac: MacAddress, requested?: Ipv
   const offered = holds.of(mac);
   if (offered !== undefined && isOpen(offered)) return take(offered, leases.at(offered));
   if (requested !== undefined && isFree(requested)) return { kind: 'address', address: requested };
-  const left = facts.pools.of(pool, facts.reserved);
   const unused = left.lowestUnused();
   if (unused !== undefined) return { kind: 'address', address: unused };
   const oldest = left.firstExpired(now);
   if (oldest) return take(oldest.address, oldest);
   return {
     kind: 'full',
-    reason: `all ${last - first + 1} addresses of the pool ${pool.first}-${pool.last} are in use`,
+    reason: `all ${ipv4ToNumber(pool.last) - ipv4ToNumber(pool.first) + 1} addresses of the pool ${pool.first}-${pool.last} are in use`,
   };
 }
 

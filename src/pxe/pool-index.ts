@@ -8,6 +8,8 @@ export type AddressPool = NonNullable<Network['pool']>;
 
 /** What is left of one pool, found without going through it. */
 export interface PoolView {
+  /** Whether the address lies in the pool and is not reserved. */
+  has(address: Ipv4): boolean;
   /** The lowest address that is not reserved, not held, and that no machine has or had. */
   lowestUnused(): Ipv4 | undefined;
   /** Of the leases whose address is neither reserved nor held the one that expired first; at `now` at the latest. */
@@ -22,7 +24,7 @@ export interface PoolIndex {
 
 /** An index over the pools of a site that follows its leases and holds; a changed site makes it anew. */
 export function createPoolIndex(leases: LeaseTable, holds: HeldAddresses): PoolIndex {
-  const pools = new Map<string, ReturnType<typeof indexPool>>();
+  const pools = new Map<AddressPool, ReturnType<typeof indexPool>>();
   let reservedNow: ReadonlySet<Ipv4> | undefined;
   const changed = (address: Ipv4) => {
     for (const pool of pools.values()) pool.changed(address);
@@ -35,10 +37,11 @@ export function createPoolIndex(leases: LeaseTable, holds: HeldAddresses): PoolI
         pools.clear();
         reservedNow = reserved;
       }
-      const name = `${pool.first}-${pool.last}`;
-      const known = pools.get(name) ?? indexPool(pool, reserved, leases, holds);
-      pools.set(name, known);
-      return known;
+      const known = pools.get(pool);
+      if (known) return known;
+      const made = indexPool(pool, reserved, leases, holds);
+      pools.set(pool, made);
+      return made;
     },
   };
 }
@@ -92,6 +95,10 @@ function indexPool(
     note(number - first, ipv4FromNumber(number));
   }
   return {
+    has(address) {
+      const number = ipv4ToNumber(address);
+      return number >= first && number <= last && !reserved.has(address);
+    },
     changed(address) {
       const number = ipv4ToNumber(address);
       if (number >= first && number <= last) note(number - first, address);

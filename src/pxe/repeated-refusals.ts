@@ -1,4 +1,5 @@
 import type { MacAddress } from '../net/mac.ts';
+import { createLastMachines } from '../state/last-machines.ts';
 import type { DhcpDecision } from './dhcp-decision.ts';
 
 /** Milliseconds in which the same thing is not said twice: firmware repeats its question every few seconds. */
@@ -15,7 +16,7 @@ export interface RepeatedRefusals {
 
 /** Remembers the last `limit` machines, so that a flood of them cannot fill the memory. */
 export function createRepeatedRefusals(limit = 4096): RepeatedRefusals {
-  const saidOf = new Map<string, Map<string, number>>();
+  const saidOf = createLastMachines<Map<string, number>>(limit);
   return {
     isNews(mac, decision, now) {
       const about = subject(mac, decision);
@@ -26,9 +27,6 @@ export function createRepeatedRefusals(limit = 4096): RepeatedRefusals {
       );
       const isNew = !said.has(about.what) && said.size < reasonsKept;
       if (isNew) said.set(about.what, now);
-      saidOf.delete(about.who);
-      const oldest = saidOf.keys().next().value;
-      if (saidOf.size >= limit && oldest !== undefined) saidOf.delete(oldest);
       saidOf.set(about.who, said);
       return isNew;
     },

@@ -4,7 +4,7 @@ import type { EventBody } from '../state/event.ts';
 import { bootAnswer } from './boot-options.ts';
 import type { Place } from './client-address.ts';
 import { type DhcpDecision, type DhcpFacts, type LeaseChange, refuse } from './dhcp-decision.ts';
-import { dhcpOption, ipv4Bytes, textBytes, uint32Bytes } from './dhcp-options.ts';
+import { type DhcpOptions, dhcpOption, ipv4Bytes, textBytes, uint32Bytes } from './dhcp-options.ts';
 import { noAddress } from './dhcp-packet.ts';
 import type { DhcpClient } from './identify-client.ts';
 import { leaseSeconds as usualLeaseSeconds } from './leases.ts';
@@ -55,6 +55,26 @@ export function replyWith(
   const boot = bootAnswer(client, facts, 'server');
   if (boot.kind === 'none') return refuse(place, boot.reason);
   const isBoot = boot.kind === 'boot';
+  const { network } = place;
+  const fixed = networkOptions(facts.site, network);
+  // What a client cannot do without comes first: a small client gets as many as fit.
+  const options = new Map<number, Uint8Array>([
+    [dhcpOption.messageType, Uint8Array.of(messageNumber[type])],
+    [dhcpOption.serverId, ipv4Bytes(serverId(client, facts))],
+  ]);
+  const seconds = facts.leaseSeconds ?? usualLeaseSeconds;
+  if (yiaddr !== noAddress) options.set(dhcpOption.leaseTime, uint32Bytes(seconds));
+  options.set(dhcpOption.subnetMask, fixed.mask);
+  if (fixed.router && isRouted(client, place)) options.set(dhcpOption.router, fixed.router);
+  if (isBoot) for (const [code, value] of boot.options) options.set(code, value);
+  for (const [code, value] of client.echo) options.set(code, value);
+  for (const [code, value] of fixed.beforeName) options.set(code, value);
+  options.set(dhcpOption.hostName, textBytes(place.name));
+  for (const [code, value] of fixed.afterName) options.set(code, value);
+  if (yiaddr !== noAddress) {
+    options.set(dhcpOption.renewalTime, uint32Bytes(Math.floor(seconds * 0.5)));
+    options.set(dhcpOption.rebindingTime, uint32Bytes(Math.floor(seconds * 0.875)));
+  }
   return {
     kind: 'reply',
     packet: {
@@ -64,23 +84,7 @@ export function replyWith(
       siaddr: isBoot ? facts.serverAddress : noAddress,
       sname: isBoot ? facts.serverAddress : '',
       file: isBoot ? boot.file : '',
-      // What a client cannot do without comes first: a small client gets as many as fit.
-      options: new Map<number, Uint8Array>([
-        [dhcpOption.messageType, Uint8Array.of(messageNumber[type])],
-        [dhcpOption.serverId, ipv4Bytes(serverId(client, facts))],
-        ...(yiaddr === noAddress ? [] : [leaseTime(facts, dhcpOption.leaseTime, 1)]),
-        [dhcpOption.subnetMask, ipv4Bytes(netmask(place.network.subnet))],
-        ...routerOption(client, place),
-        ...(isBoot ? boot.options : []),
-        ...client.echo,
-        ...siteOptions(facts.site, place.network, place.name),
-        ...(yiaddr === noAddress
-          ? []
-          : [
-              leaseTime(facts, dhcpOption.renewalTime, 0.5),
-              leaseTime(facts, dhcpOption.rebindingTime, 0.875),
-            ]),
-      ]),
+      options,
     },
     maxBytes: client.maxBytes,
     to: replyDestination(addresses(client), type, facts.ports),
@@ -118,36 +122,41 @@ export function serverId(client: DhcpClient, facts: DhcpFacts): Ipv4 {
   return client.relay?.serverId ?? facts.serverAddress;
 }
 
-function leaseTime(
-  { leaseSeconds = usualLeaseSeconds }: DhcpFacts,
-  option: number,
-  share: number,
-): readonly [number, Uint8Array] {
-  return [option, uint32Bytes(Math.floor(leaseSeconds * share))];
-}
-
 /**
  * The default route of a node may leave by another link; its firmware needs this one all the same
  * where a relay stands between it and the server.
  */
-function routerOption(client: DhcpClient, place: Place): readonly [number, Uint8Array][] {
-  const { gateway } = place.network;
-  const wanted = place.kind === 'pool' || place.link.gateway || client.via !== 'os';
-  return gateway && wanted ? [[dhcpOption.router, ipv4Bytes(gateway)]] : [];
+function isRouted(client: DhcpClient, place: Place): boolean {
+  return place.kind === 'pool' || place.link.gateway || client.via !== 'os';
 }
 
-function siteOptions(site: Site, network: Network, name: string): readonly [number, Uint8Array][] {
-  return [
-    [dhcpOption.broadcast, ipv4Bytes(broadcastAddress(network.subnet))],
-    ...(network.dns.length
-      ? [[dhcpOption.dns, ipv4Bytes(...network.dns)] satisfies [number, Uint8Array]]
-      : []),
-    [dhcpOption.hostName, textBytes(name)],
-    ...(site.domain
-      ? [[dhcpOption.domainName, textBytes(site.domain)] satisfies [number, Uint8Array]]
-      : []),
-    ...(site.ntp.length
-      ? [[dhcpOption.ntp, ipv4Bytes(...site.ntp)] satisfies [number, Uint8Array]]
-      : []),
-  ];
+/** What everybody on a network is told of it. */
+interface NetworkOptions {
+  readonly mask: Uint8Array;
+  readonly router?: Uint8Array;
+  readonly beforeName: DhcpOptions;
+  readonly afterName: DhcpOptions;
+}
+
+/** A network belongs to one reading of its site. */
+const optionsOf = new WeakMap<Network, NetworkOptions>();
+
+function networkOptions(site: Site, network: Network): NetworkOptions {
+  const known = optionsOf.get(network);
+  if (known) return known;
+  const { subnet, gateway, dns } = network;
+  const beforeName = new Map<number, Uint8Array>();
+  beforeName.set(dhcpOption.broadcast, ipv4Bytes(broadcastAddress(subnet)));
+  if (dns.length > 0) beforeName.set(dhcpOption.dns, ipv4Bytes(...dns));
+  const afterName = new Map<number, Uint8Array>();
+  if (site.domain) afterName.set(dhcpOption.domainName, textBytes(site.domain));
+  if (site.ntp.length > 0) afterName.set(dhcpOption.ntp, ipv4Bytes(...site.ntp));
+  const made: NetworkOptions = {
+    mask: ipv4Bytes(netmask(subnet)),
+    ...(gateway ? { router: ipv4Bytes(gateway) } : {}),
+    beforeName,
+    afterName,
+  };
+  optionsOf.set(network, made);
+  return made;
 }

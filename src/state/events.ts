@@ -1,10 +1,11 @@
 import type { Database } from './database.ts';
 import type { Event } from './event.ts';
+import { createLastMachines } from './last-machines.ts';
 import { isWriteRefused } from './write-watch.ts';
 
 /** How much of the past is kept. */
 export interface EventLimits {
-  /** Newest events kept of each machine. */
+  /** Newest events kept of each machine, and up to a tenth more. */
   readonly perMachine: number;
   /** Milliseconds. */
   readonly maxAge: number;
@@ -51,6 +52,9 @@ export interface EventLog {
 /** Milliseconds that an event may wait for others, so that a burst costs one write to disk. */
 const gather = 50;
 
+/** Events that are written in one turn of the loop; meanwhile no machine gets an answer. */
+const writtenTogether = 64;
+
 /** Milliseconds. */
 const retryAfter = 5000;
 
@@ -69,6 +73,9 @@ export function openEventLog(
   let pending: Event[] = [];
   let timer: NodeJS.Timeout | undefined;
   let addedSincePruned = 0;
+  /** Events of a machine since it was last held to its limit: that costs more than to add one. */
+  const addedTo = createLastMachines<number>(8192);
+  const mayAdd = Math.floor(limits.perMachine / 10);
 
   function dropBeyondTotal(): void {
     database.run(
@@ -81,8 +88,15 @@ export function openEventLog(
   function flush(): void {
     clearTimeout(timer);
     timer = undefined;
-    if (pending.length === 0) return;
-    const batch = pending;
+    write(pending);
+  }
+
+  function write(batch: readonly Event[]): void {
+    if (batch.length === 0) return;
+    const added = new Map<string, number>();
+    for (const { machine } of batch) {
+      added.set(machine, (added.get(machine) ?? addedTo.get(machine) ?? mayAdd) + 1);
+    }
     database.write(() => {
       for (const event of batch) {
         database.run(
@@ -92,7 +106,8 @@ export function openEventLog(
           JSON.stringify(event),
         );
       }
-      for (const machine of new Set(batch.map((e) => e.machine))) {
+      for (const [machine, count] of added) {
+        if (count <= mayAdd) continue;
         database.run(
           `DELETE FROM events WHERE machine = ? AND id <= (
              SELECT id FROM events WHERE machine = ? ORDER BY id DESC LIMIT 1 OFFSET ?)`,
@@ -102,6 +117,7 @@ export function openEventLog(
         );
       }
     });
+    for (const [machine, count] of added) addedTo.set(machine, count > mayAdd ? 0 : count);
     pending = pending.slice(batch.length);
     addedSincePruned += batch.length;
     // A flood of made-up machines fills a disk sooner than the next pruning comes.
@@ -111,13 +127,14 @@ export function openEventLog(
   /** A full disk must not end the server: machines boot without history. */
   function flushOrRetry(): void {
     try {
-      flush();
+      write(pending.slice(0, writtenTogether));
     } catch (error) {
       tellNotOnDisk(error);
       timer = setTimeout(flushOrRetry, retryAfter).unref();
       return;
     }
-    database.sync().catch(tellNotOnDisk);
+    timer = pending.length > 0 ? setTimeout(flushOrRetry).unref() : undefined;
+    if (!timer) database.sync().catch(tellNotOnDisk);
   }
 
   function tellNotOnDisk(error: unknown): void {

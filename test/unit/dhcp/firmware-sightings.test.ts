@@ -34,7 +34,7 @@ describe('whether an iPXE is the loader that the machine fetched', () => {
   it('remembers no more machines than it may', () => {
     const sightings = createFirmwareSightings(2);
     sightings.note(firmware, fetched + 1);
-    for (const n of ['01', '02']) {
+    for (const n of ['01', '02', '03', '04']) {
       sightings.note(client({ mac: `52:54:00:00:02:${n}`, options: speaker.bios }), fetched + 2);
     }
     expect(sightings.isOurLoader(web1Mac, fetched, fetched + 3)).toBe(true);
