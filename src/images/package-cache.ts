@@ -31,6 +31,8 @@ export interface PackageCache {
   ): Promise<void>;
   /** The package's control file, deb-control(5). */
   control(of: LockedPackage): Promise<string>;
+  /** Those of which the control file is not kept: their files are read for it. */
+  withoutControl(packages: readonly LockedPackage[]): Promise<readonly LockedPackage[]>;
 }
 
 export interface MissingPackages {
@@ -91,9 +93,7 @@ export function openPackageCache(folder: string): PackageCache {
             continue;
           }
           left.push(of);
-          const why = found
-            ? `${uri} gave ${found.size} other bytes`
-            : (said.find((text) => text.includes(uri)) ?? `${uri} did not come`);
+          const why = said.find((text) => text.includes(uri)) ?? `${uri} ${judgeSize(found, of)}`;
           failures.set(of, [...(failures.get(of) ?? []), why]);
           await rm(came, { force: true });
         }
@@ -106,10 +106,21 @@ export function openPackageCache(folder: string): PackageCache {
     await runProgram('sync', ['--file-system', folder]);
   };
 
-  const control: PackageCache['control'] = async (of) => {
+  const keptControl = async (of: LockedPackage): Promise<string | undefined> => {
     const held = await readFile(controlFile(of), 'utf8').catch(() => '');
     const end = held.indexOf('\n');
-    if (end > 0 && digestOf(held.slice(end + 1)) === held.slice(0, end)) return held.slice(end + 1);
+    const text = held.slice(end + 1);
+    return end > 0 && digestOf(text) === held.slice(0, end) ? text : undefined;
+  };
+
+  const withoutControl: PackageCache['withoutControl'] = async (packages) => {
+    const kept = await Promise.all(packages.map(keptControl));
+    return packages.filter((_of, at) => kept[at] === undefined);
+  };
+
+  const control: PackageCache['control'] = async (of) => {
+    const kept = await keptControl(of);
+    if (kept !== undefined) return kept;
     const { stdout } = await runProgram('dpkg-deb', ['--field', file(of)], {
       env: { LC_ALL: 'C.UTF-8' },
     });
@@ -118,7 +129,14 @@ export function openPackageCache(folder: string): PackageCache {
     return text;
   };
 
-  return { file, files: (of) => [file(of), controlFile(of)], missing, fetch, control };
+  const files: PackageCache['files'] = (of) => [file(of), controlFile(of)];
+  return { file, files, missing, fetch, control, withoutControl };
+}
+
+/** What is wrong with what came, as far as its size says. */
+function judgeSize(found: { readonly size: number } | undefined, { size }: LockedPackage): string {
+  if (!found) return 'did not come';
+  return found.size === size ? 'gave other bytes' : `gave ${found.size} of ${size} bytes`;
 }
 
 /** Digest of the file's bytes. */

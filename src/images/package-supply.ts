@@ -35,6 +35,7 @@ export interface PackageSupplyPlace {
   readonly mirror?: string;
   readonly aptCache: string;
   readonly work: string;
+  readonly now: () => number;
   readonly onEvent: (event: BuildEvent) => void;
 }
 
@@ -48,7 +49,7 @@ const quick = 20_000;
 
 /** A supply that asks the network only when it must. */
 export function openPackageSupply(place: PackageSupplyPlace): PackageSupply {
-  const { aptCache, work, onEvent } = place;
+  const { aptCache, work, now, onEvent } = place;
   const folder = packagesFolder(aptCache);
   const { suite, distribution } = place.definition;
   const packages = openPackageCache(folder);
@@ -87,8 +88,13 @@ export function openPackageSupply(place: PackageSupplyPlace): PackageSupply {
         if (security.length === 0) return undefined;
         const apt = await openSuiteApt({
           folder: join(aptCache, 'indices', `${suite}-${place.architecture}`, 'security'),
-          sources: { ...at, sources: security },
-          ...{ architecture, foreign },
+          sources: {
+            ...at,
+            sources: security,
+            // Of a setting that is named twice apt takes the last.
+            aptOptions: [...at.aptOptions, 'Acquire::Retries "0";'],
+          },
+          ...{ architecture, foreign, now },
         });
         await apt.update(quick);
         return await apt.available();
@@ -101,16 +107,19 @@ export function openPackageSupply(place: PackageSupplyPlace): PackageSupply {
       onEvent({ kind: 'resolving', text: `looking up packages in ${suite}` });
       const at = await sources();
       if (!at.security) {
-        const text = `no mirror has ${suite}-security: the image gets no security updates`;
+        const why = at.failures.filter((text) => text.includes(`/${suite}-security/`));
+        const text = `no mirror has ${suite}-security: the image gets no security updates${why.map((line) => `\n  ${line}`).join('')}`;
         onEvent({ kind: 'warning', text });
       }
       // Their control files say what they provide to what is added.
-      await provide(gap.keep.flatMap((group) => group.packages));
+      const kept = gap.keep.flatMap((group) => group.packages);
+      await provide(await packages.withoutControl(kept));
       return resolvePackages(wanted, gap, {
         indices: join(aptCache, 'indices', `${suite}-${place.architecture}`),
         scratch: work,
         sources: at,
         cache: packages,
+        now,
       });
     },
   };

@@ -20,6 +20,7 @@ export interface ResolvePlace {
   readonly scratch: string;
   readonly sources: SuiteSources;
   readonly cache: PackageCache;
+  readonly now: () => number;
 }
 
 /** Finds in the suite as it is today what the gap asks for, and gives back a lock that holds all that is wanted. */
@@ -71,14 +72,26 @@ async function resolveLoaders(
 
 /** An apt for each use: one that changed its architectures would read all indices again. */
 async function openApt(
-  { indices, sources }: ResolvePlace,
+  { indices, sources, now }: ResolvePlace,
   use: string,
   architecture: string,
   foreign: readonly string[],
 ): Promise<SuiteApt> {
-  const apt = await openSuiteApt({ folder: join(indices, use), sources, architecture, foreign });
-  await apt.update();
+  const folder = join(indices, use);
+  const apt = await openSuiteApt({ folder, sources, architecture, foreign, now });
+  await apt.update().catch((error: unknown) => {
+    throw notRead(error);
+  });
   return apt;
+}
+
+function notRead(error: unknown): unknown {
+  if (!(error instanceof AppError) || error.hint) return error;
+  const hint =
+    'check the network and the mirror (apt-get update), then run it again, or name another one: rolecall build --mirror URL';
+  return new AppError('no-index', `the mirror's indices cannot be read: ${error.message}`, hint, {
+    cause: error,
+  });
 }
 
 /** What mmdebstrap's minbase takes, as apt-patterns(7); none of another architecture. */

@@ -1,7 +1,8 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Digest, parseDigest } from '../digest.ts';
+import { type Digest, digestOfValue, parseDigest } from '../digest.ts';
 import { AppError } from '../errors.ts';
+import { writeDurably } from '../system/durable-file.ts';
 import { runContained } from '../system/run-contained.ts';
 import { runProgram } from '../system/run-program.ts';
 import { renderAptSource } from './apt-sources.ts';
@@ -11,7 +12,10 @@ import type { SuiteSources } from './suite-sources.ts';
 
 /** An apt that knows one suite, thinks of an empty machine, and changes nothing on this one. */
 export interface SuiteApt {
-  /** Reads the suite's signed indices; fails where that takes longer than `patience` milliseconds. */
+  /**
+   * Reads the suite's signed indices; fails where that takes longer than `patience` milliseconds. What was read and
+   * verified within a day is not read again where the mirrors' InRelease files are the same bytes.
+   */
   update(patience?: number): Promise<void>;
   /**
    * What an installation of `wanted` (names, or patterns of apt-patterns(7)) would download, without recommended
@@ -39,6 +43,7 @@ export interface SuiteAptPlace {
   readonly architecture: string;
   /** Others of which packages may be named. */
   readonly foreign: readonly string[];
+  readonly now: () => number;
 }
 
 /** Lays out an apt in a folder. */
@@ -86,13 +91,20 @@ export async function openSuiteApt(at: SuiteAptPlace): Promise<SuiteApt> {
     await writeFile(place('state/status'), held.map(asInstalled).join('\n'));
     await writeFile(place('etc/preferences'), pins.map(renderPin).join('\n'));
   };
+  // Beside the lists: who deletes them, and apt where it takes others, deletes this too.
+  const verified = place('state/lists/verified.json');
+  const lines = sources.map((source) => renderAptSource(source));
+  const { releases } = at.sources;
+  const question = releases && digestOfValue([releases, lines, architectures]);
   return {
     update: async (patience) => {
+      if (await isVerified(verified, question, at.now())) return;
       await write({ held: [], pins: [] });
       await runContained('apt-get', ['--error-on=any', '--quiet', 'update'], {
         env,
         ...(patience === undefined ? {} : { timeout: patience }),
       });
+      if (question) await writeDurably(verified, JSON.stringify({ question, at: at.now() }));
     },
     install: async (wanted, world) => {
       await write(world);
@@ -117,6 +129,20 @@ export async function openSuiteApt(at: SuiteAptPlace): Promise<SuiteApt> {
       return parseAvailable(stdout);
     },
   };
+}
+
+/** Milliseconds after which apt is to judge anew whether an index has expired. */
+const day = 86_400_000;
+
+async function isVerified(
+  file: string,
+  question: Digest | undefined,
+  now: number,
+): Promise<boolean> {
+  const text = await readFile(file, 'utf8').catch(() => '');
+  const [, asked, at] = /^\{"question":"([0-9a-f]{64})","at":(\d+)\}$/.exec(text) ?? [];
+  const age = now - Number(at);
+  return question !== undefined && asked === question && age >= 0 && age < day;
 }
 
 /** apt_preferences(5): beyond 1000 even an older version is taken. */

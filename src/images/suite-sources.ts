@@ -1,5 +1,6 @@
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type Digest, digestOf, digestOfValue } from '../digest.ts';
 import { AppError } from '../errors.ts';
 import { runProgram } from '../system/run-program.ts';
 import {
@@ -18,6 +19,10 @@ export interface SuiteSources {
   readonly security: boolean;
   /** Whether a mirror has firmware that is not free. */
   readonly firmware: boolean;
+  /** Digest of what the mirrors' InRelease files say; undefined where other repositories are asked too. */
+  readonly releases: Digest | undefined;
+  /** Of those that were asked and did not give their suite: URL and why. */
+  readonly failures: readonly string[];
   /** The host's own ways to the network (proxies, certificates, retries) as lines of apt.conf(5). */
   readonly aptOptions: readonly string[];
 }
@@ -30,7 +35,7 @@ export interface SuiteRequest {
   readonly scratch: string;
   /** A mirror of the distribution instead of the host's own. */
   readonly mirror?: string;
-  /** Milliseconds that a mirror may take to answer; two minutes where absent. */
+  /** Milliseconds that a mirror may take to answer, once; two minutes and apt's own retries where absent. */
   readonly patience?: number;
 }
 
@@ -39,33 +44,19 @@ export interface SuiteRequest {
  * its updates and its security updates. Refuses where none holds the suite itself.
  */
 export async function findSuiteSources(request: SuiteRequest): Promise<SuiteSources> {
-  const { distribution, suite, extra, scratch, mirror, patience = 120_000 } = request;
+  const { distribution, suite, extra, scratch, mirror, patience } = request;
   const host = mirror ? mirrorSources(mirror, distribution) : await readHostSources('/etc/apt');
   await mkdir(scratch, { recursive: true });
-  const found: AptSource[] = [];
-  const failures: string[] = [];
-  const { component, firmwareComponent } = distribution;
-  for (const candidate of mapToSuite(host, suite, distribution)) {
-    const file = join(scratch, 'InRelease');
-    await rm(file, { force: true });
-    const url = `${candidate.uri}/dists/${candidate.suite}/InRelease`;
-    try {
-      await runProgram(
-        '/usr/lib/apt/apt-helper',
-        // The folder belongs to who builds.
-        ['--option', 'APT::Sandbox::User=root', 'download-file', url, file],
-        { timeout: patience },
-      );
-      const text = await readFile(file, 'utf8');
-      if (!isReleaseOf(text, candidate.suite, distribution)) continue;
-      const components = componentsOf(text).filter((one) =>
-        [component, firmwareComponent].includes(one),
-      );
-      found.push({ ...candidate, components });
-    } catch (error) {
-      failures.push(`${url}: ${lastLine(error)}`);
-    }
-  }
+  const candidates = mapToSuite(host, suite, distribution);
+  // All at once: one that does not answer takes as long as all of them.
+  const answers = await Promise.all(
+    candidates.map((candidate, n) =>
+      askForSuite(candidate, join(scratch, `InRelease-${n}`), distribution, patience),
+    ),
+  );
+  const found = answers.flatMap((answer) => ('source' in answer ? [answer.source] : []));
+  const releases = answers.flatMap((answer) => ('source' in answer ? [answer.release] : []));
+  const failures = answers.flatMap((answer) => ('failure' in answer ? [answer.failure] : []));
   if (!found.some((source) => source.suite === suite)) {
     throw new AppError(
       'no-mirror',
@@ -75,12 +66,52 @@ export async function findSuiteSources(request: SuiteRequest): Promise<SuiteSour
       'add a Debian mirror to /etc/apt/sources.list.d, or name one: rolecall build --mirror URL',
     );
   }
+  const { firmwareComponent } = distribution;
   return {
     sources: [...found, ...extra.map(asAptSource)],
     security: found.some((source) => source.suite === `${suite}-security`),
     firmware: found.some(({ components }) => components.includes(firmwareComponent)),
+    releases: extra.length > 0 ? undefined : digestOfValue(releases),
+    failures,
     aptOptions: await readAptOptions(),
   };
+}
+
+/** The candidate with its components where it holds its suite, else why not. */
+async function askForSuite(
+  candidate: AptSource,
+  file: string,
+  distribution: Distribution,
+  patience: number | undefined,
+): Promise<
+  { readonly source: AptSource; readonly release: Digest } | { readonly failure: string }
+> {
+  const { component, firmwareComponent, origin } = distribution;
+  const url = `${candidate.uri}/dists/${candidate.suite}/InRelease`;
+  await rm(file, { force: true });
+  try {
+    await runProgram(
+      '/usr/lib/apt/apt-helper',
+      // The folder belongs to who builds.
+      [
+        ...['--option', 'APT::Sandbox::User=root'],
+        ...(patience === undefined ? [] : ['--option', 'Acquire::Retries=0']),
+        ...['download-file', url, file],
+      ],
+      { timeout: patience ?? 120_000 },
+    );
+  } catch (error) {
+    return { failure: `${url}: ${reasonOf(error)}` };
+  }
+  const text = await readFile(file, 'utf8');
+  if (!isReleaseOf(text, candidate.suite, distribution)) {
+    // A network that wants a login first answers anything with a page of its own.
+    return { failure: `${url}: what it gave is not ${origin}'s index of ${candidate.suite}` };
+  }
+  const components = componentsOf(text).filter((one) =>
+    [component, firmwareComponent].includes(one),
+  );
+  return { source: { ...candidate, components }, release: digestOf(text) };
 }
 
 function asAptSource({ uri, suite, components, key }: ExtraSource): AptSource {
@@ -137,7 +168,9 @@ async function readAptOptions(): Promise<string[]> {
   return stdout.split('\n').filter((line) => line.startsWith('Acquire::'));
 }
 
-function lastLine(error: unknown): string {
+/** Apt's own reason; else how the program ended. */
+function reasonOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
-  return text.trim().split('\n').at(-1)?.trim() ?? '';
+  const [, said] = /E: Failed to fetch \S+\s+(.*)/.exec(text) ?? [];
+  return said ?? text.trim().split('\n').at(-1)?.trim() ?? '';
 }

@@ -50,15 +50,17 @@ export interface EndedBuild {
 export interface BuildPlace {
   readonly site: string;
   readonly state: string;
+  /** Besides this process's own environment. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** `rolecall build tiny`, killed when `isTime` says so of what it has said up to then. */
 export async function buildTiny(
-  { site, state }: BuildPlace,
+  place: BuildPlace,
   options: readonly string[] = [],
   isTime: (stderr: string) => boolean = () => false,
 ): Promise<EndedBuild> {
-  return watch(startTiny({ site, state }, options), isTime);
+  return watch(startTiny(place, options), isTime);
 }
 
 /** The same, killed after that many milliseconds where it runs so long. */
@@ -82,9 +84,10 @@ export async function buildImageOf(
 }
 
 /** A build that runs until it ends or its process is killed. */
-export function startTiny({ site, state }: BuildPlace, options: readonly string[]): ChildProcess {
-  return spawn(process.execPath, [...command({ site, state }), ...options], {
+export function startTiny(place: BuildPlace, options: readonly string[]): ChildProcess {
+  return spawn(process.execPath, [...command(place), ...options], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...place.env },
   });
 }
 
