@@ -114,7 +114,7 @@ export async function previewBuild(request: Place): Promise<PlannedStep[]> {
 
 async function buildUnderLock(request: BuildRequest): Promise<BuildResult> {
   const { definition, architecture, state, now, onEvent, secrets = {} } = request;
-  const { cache, work, lockFile, planFile } = placesOf(request);
+  const { cache, work, lockFile, planFile, answerFile } = placesOf(request);
   const store = openImageStore(state);
   await store.sweep();
   await rm(work, { recursive: true, force: true });
@@ -166,7 +166,9 @@ async function buildUnderLock(request: BuildRequest): Promise<BuildResult> {
     (await request.mayPublish(store, image));
   if (publishes) await store.tag(image.digest, 'published');
   const securityUpdates =
-    own && request.versions === 'locked' ? await lookForUpdates(supply, own.lock, request) : [];
+    own && request.versions === 'locked'
+      ? await lookForUpdates(supply, own.lock, { ...request, answerFile })
+      : [];
   return { image, built: !present, published: publishes, changes, securityUpdates };
 }
 
@@ -227,6 +229,7 @@ function placesOf({ definition, architecture, state, lockFile, cache = state }: 
     // A step's output is renamed into the cache: one file system holds both.
     work: join(cache, 'build-work'),
     packages: packagesFolder(aptCache),
+    answerFile: join(aptCache, 'security', `${definition.name}-${architecture}.json`),
     aptCache,
   };
 }
