@@ -101,7 +101,7 @@ export async function previewBuild(request: Place): Promise<PlannedStep[]> {
   const { cache, lockFile } = placesOf(request);
   const locks = await previewLocks({ ...request, lockFile });
   const steps = planBuild(request.definition, await gatherFacts(request.definition, locks));
-  return Promise.all(
+  const planned = await Promise.all(
     steps.map(async (step) => {
       const damage = await findDamage(cache, step, 'sizes');
       if (damage === undefined) return { step, kept: true, why: '' };
@@ -110,6 +110,17 @@ export async function previewBuild(request: Place): Promise<PlannedStep[]> {
       return { step, kept: false, why };
     }),
   );
+  const judged: PlannedStep[] = [];
+  for (const row of planned.reverse()) judged.unshift(judgePassing(row, judged));
+  return judged;
+}
+
+/** What is not kept is done where a step after it, which reads it, is. */
+function judgePassing(row: PlannedStep, later: readonly PlannedStep[]): PlannedStep {
+  if (row.kept || !row.step.passing) return row;
+  const reader = later.find((other) => other.step.needs.includes(row.step.id) && !other.kept);
+  if (!reader) return { ...row, kept: true, why: '' };
+  return { ...row, why: `its root is not kept, and ${reader.step.id} reads it` };
 }
 
 async function buildUnderLock(request: BuildRequest): Promise<BuildResult> {

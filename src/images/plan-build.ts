@@ -14,6 +14,8 @@ export type Step = {
   readonly needs: readonly StepId[];
   /** All that decides the output, by a name that an operator understands. */
   readonly inputs: StepInputs;
+  /** Its output is not kept, as packing it takes longer than making it again where a later step reads it. */
+  readonly passing?: true;
 } & StepWork;
 
 export type StepId = StepKind | `${'packages' | 'customize' | 'layer'}-${number}`;
@@ -156,6 +158,9 @@ export function chainOf(definition: ImageDefinition): readonly ImageDefinition[]
   return definition.parent ? [...chainOf(definition.parent), definition] : [definition];
 }
 
+/** So many packages on top of a kept root are installed again rather than kept in a root of their own. */
+const fewPackages = 10;
+
 /**
  * The steps from a definition and its locked packages to a manifest, each with its cache key. The steps of an
  * image that is extended are those that it has when it is built alone.
@@ -167,7 +172,13 @@ export function planBuild(definition: ImageDefinition, facts: BuildFacts): Step[
   const epoch = Math.floor(definition.date.getTime() / 1000);
   const { name, compression } = definition;
   const steps: Step[] = [];
-  const add = (id: StepId, needs: readonly StepId[], work: StepWork, more: StepInputs = {}) => {
+  const add = (
+    id: StepId,
+    needs: readonly StepId[],
+    work: StepWork,
+    more: StepInputs = {},
+    passing = false,
+  ) => {
     const base = 'from' in work ? work.from : undefined;
     const before = needs.map((need) => [
       need === base ? 'root' : `output of ${need}`,
@@ -179,14 +190,16 @@ export function planBuild(definition: ImageDefinition, facts: BuildFacts): Step[
       'program text of the step': facts.program[work.kind],
       ...Object.fromEntries(before),
     };
-    steps.push({ ...work, id, needs, inputs, key: digestOfValue([work.kind, inputs]) });
+    const key = digestOfValue([work.kind, inputs]);
+    steps.push({ ...work, id, needs, inputs, key, ...(passing ? { passing } : {}) });
     return id;
   };
   const pruned = { paths: [] as string[], modules: [] as string[] };
   const layers: StepId[] = [];
   let from: StepId = 'bootstrap';
   let below: StepId | undefined;
-  for (const [level, image] of chainOf(definition).entries()) {
+  const chain = chainOf(definition);
+  for (const [level, image] of chain.entries()) {
     const first = facts.groups[level - 1] ?? 0;
     const groups = lock.groups.slice(first, facts.groups[level]);
     if (level === 0) {
@@ -200,13 +213,22 @@ export function planBuild(definition: ImageDefinition, facts: BuildFacts): Step[
         { mmdebstrap: tools.mmdebstrap },
       );
     }
+    let since = 0;
     for (const { asked, packages } of groups) {
       // What was asked for had come already with something else.
       if (packages.length === 0) continue;
       const number = lock.groups.findIndex((group) => group.packages === packages) + 1;
-      from = add(`packages-${number}`, [from], {
-        ...{ kind: 'packages', from, asked, suite, variant, packages, epoch },
-      });
+      since += packages.length;
+      // The root that another image is made from is read again after this one has been trimmed.
+      const passing = since <= fewPackages && level === chain.length - 1;
+      if (!passing) since = 0;
+      from = add(
+        `packages-${number}`,
+        [from],
+        { kind: 'packages', from, asked, suite, variant, packages, epoch },
+        {},
+        passing,
+      );
     }
     const { users, files, hooks } = image;
     const locale = level === 0 ? image.locale : undefined;

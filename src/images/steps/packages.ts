@@ -45,6 +45,7 @@ export const packages: Executor<'packages'> = async (step, context) => {
       throw new AppError(error.code, error.message, hint, { cause: error });
     });
   }
+  if (step.passing) return;
   context.progress('packing', 0.8);
   await packRoot(root, join(context.output, packedRoot));
 };

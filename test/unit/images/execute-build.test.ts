@@ -45,14 +45,14 @@ function executors(changed: Partial<Executors> = {}): Executors {
   };
 }
 
-async function run(changed: Partial<Executors> = {}): Promise<string[]> {
+async function run(changed: Partial<Executors> = {}, plan = steps): Promise<string[]> {
   const seen: string[] = [];
   const onEvent = (event: BuildEvent) => {
     if (event.kind === 'warning') seen.push(event.text);
     else if ('index' in event) seen.push(`${event.kind} ${event.index}/${event.of}`);
   };
   const cache = join(state, 'cache');
-  await executeBuild(steps, await stepsToRun(steps, { cache, onEvent }), {
+  await executeBuild(plan, await stepsToRun(plan, { cache, onEvent }), {
     executors: executors(changed),
     cache,
     work: join(state, 'work'),
@@ -75,6 +75,23 @@ describe('a build', () => {
     const facts = join(state, 'cache', `facts-${digestOf('2')}`, 'facts');
     expect(await readFile(facts, 'utf8')).toBe('kf');
     expect(await run()).toEqual(['step-kept 1/2', 'step-kept 2/2']);
+  });
+
+  it('does a step that is not kept again where a later one reads it, and else not', async () => {
+    const [kernel, facts] = steps;
+    if (!kernel || !facts) throw new Error('no steps');
+    const plan: Step[] = [{ ...kernel, passing: true }, facts];
+    // What passes leaves its root to the next step, and no files.
+    const passing: Partial<Executors> = {
+      kernel: async () => undefined,
+      facts: (_step, { output }) => writeFile(join(output, 'facts'), 'f'),
+    };
+    const both = ['step-started 1/2', 'step-done 1/2', 'step-started 2/2', 'step-done 2/2'];
+    expect(await run(passing, plan)).toEqual(both);
+    expect(await cached()).toEqual(['facts-d4']);
+    expect(await run(passing, plan)).toEqual(['step-kept 2/2']);
+    await rm(join(state, 'cache', `facts-${digestOf('2')}`), { recursive: true });
+    expect(await run(passing, plan)).toEqual(both);
   });
 
   it('keeps whole steps and nothing of a failed one', async () => {

@@ -85,6 +85,20 @@ describe('a plan', () => {
     }
   });
 
+  it('keeps no root of few packages on top of one that is kept', () => {
+    const names = (count: number, of: string) =>
+      Array.from({ length: count }, (_, n) => `${of}${n}`);
+    const plan = (...groups: readonly (readonly string[])[]) =>
+      planBuild(definition, { ...facts, ...grouped(['kmod', 'udev'], ...groups) })
+        .filter(({ kind }) => kind === 'packages')
+        .map(({ passing }) => passing ?? false);
+    expect(plan(names(10, 'a'))).toEqual([true]);
+    expect(plan(names(11, 'a'))).toEqual([false]);
+    // Together they would take long to install again.
+    expect(plan(['tree'], names(9, 'a'), ['bc'], ['jq'])).toEqual([true, true, false, true]);
+    expect(planBuild(definition, facts).filter(({ passing }) => passing)).toHaveLength(1);
+  });
+
   it('installs the groups of the lock one after the other, and none that brings nothing', () => {
     const groups = [...lock.groups, { asked: ['libc6'], packages: [] }];
     const steps = planBuild(definition, { ...facts, lock: { ...lock, groups } });
@@ -125,7 +139,9 @@ describe('a plan of an image that extends another', () => {
     ]);
     const alone = new Map(planBuild(definition, facts).map(({ id, key }) => [id, key]));
     for (const { id, key } of steps.slice(0, 4)) expect(alone.get(id)).toBe(key);
-    expect(steps[4]).toMatchObject({ from: 'packages-2' });
+    expect(steps[4]).toMatchObject({ from: 'packages-2', passing: true });
+    // Trimming takes this root, and the image on top of it is made of it again.
+    expect(steps[1]).not.toHaveProperty('passing');
     expect(steps[6]).toMatchObject({
       ...{ from: 'customize-2', below: 'squash', paths: ['usr/share/doc', 'usr/share/man'] },
     });
