@@ -1,8 +1,7 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import type { VolumeStatus } from '../../src/http/volume-status.ts';
 import type { Scenario } from '../../src/lab/scenario.ts';
 import { loadFleet } from '../../src/roles/load-fleet.ts';
 import { renderContents } from '../../src/roles/render-contents.ts';
@@ -10,18 +9,27 @@ import { labScenario } from './harness/lab-under-test.ts';
 import { startLockHolder } from './harness/lock-holder.ts';
 import { until } from './harness/processes.ts';
 import { startWriter } from './harness/record-writer.ts';
-
-const site = resolve(import.meta.dirname, 'sites/storage');
-const client = 'web1';
+import {
+  bothAreWhole,
+  bothMissIt,
+  client,
+  copiedTo,
+  leaderOf,
+  otherThan,
+  storageSite,
+  theClientMountsIt,
+  vip,
+  volumeOf,
+} from './harness/storage-pair.ts';
 
 it('a pair holds a volume: made on an order, no acknowledged write and no lock lost with the leader, only what changed comes after', async () => {
-  await labScenario({ name: 'storage pair', site }, async (lab) => {
+  await labScenario({ name: 'storage pair', site: storageSite }, async (lab) => {
     await nothingIsMadeByItself(lab);
     await theVolumeIsMade(lab);
     await clientsComeAndGo(lab);
     const locks = await startLockHolder(lab, {
       ...{ node: client, address: '10.77.0.21', rivalAddress: '10.77.0.28' },
-      ...{ export: '10.77.0.110:/www', at: '/srv/www' },
+      ...{ export: `${vip}:/www`, at: '/srv/www' },
     });
     const killed = await theLeaderIsKilled(lab);
     await locks.isHeld();
@@ -32,30 +40,8 @@ it('a pair holds a volume: made on an order, no acknowledged write and no lock l
   });
 }, 1_200_000);
 
-async function volume(lab: Scenario): Promise<VolumeStatus> {
-  const [status] = JSON.parse(await lab.rolecall('volume', 'status', '--json'));
-  return status;
-}
-
-/** Who serves it, once one does; a machine with too much to do may pause and hand it over at any time. */
-async function leaderOf(lab: Scenario): Promise<string> {
-  let leader: string | undefined;
-  await until('one serves it', 120, async () => {
-    const { nodes } = await volume(lab);
-    leader = nodes.find(({ report }) => report?.serving)?.name;
-    return leader !== undefined;
-  });
-  return leader ?? '';
-}
-
-const otherThan = (node: string) => (node === 'nfs1' ? 'nfs2' : 'nfs1');
-
 async function nothingIsMadeByItself(lab: Scenario): Promise<void> {
-  for (const node of ['nfs1', 'nfs2']) {
-    await until(`${node} says what is missing`, 420, async () =>
-      (await lab.row(node)).reason.includes('volume www is not made yet: rolecall volume create'),
-    );
-  }
+  await bothMissIt(lab);
   await until('its client says for what it waits', 240, async () =>
     (await lab.row(client)).reason.startsWith('web: waits for the volume www: it is not mounted'),
   );
@@ -71,20 +57,20 @@ async function theVolumeIsMade(lab: Scenario): Promise<void> {
   expect(said).toMatch(/nfs1 +\/dev\/disk\/by-id\/virtio-www +0\.3 GB +www +blank/);
   expect(said).toContain('volume www is made');
   await until('one serves, both are up to date', 120, async () => {
-    const { nodes } = await volume(lab);
+    const { nodes } = await volumeOf(lab);
     return nodes.every(({ report }) => report?.disk === 'UpToDate');
   });
   // What holds the volume is no disk to overwrite, whatever is said.
   await expect(lab.rolecall('volume', 'create', 'www', '--force', '--yes')).rejects.toThrow(
     'holds it',
   );
-  await until('the client mounts it', 240, async () =>
-    (
-      await lab.ssh(client, 'grep " /srv/www nfs4 " /proc/mounts || true').catch(() => '')
-    ).startsWith('10.77.0.110:'),
-  );
+  await theClientMountsIt(lab);
   await lab.ssh(client, 'echo seen >/srv/www/first && sync /srv/www/first');
-  expect(await lab.ssh(await leaderOf(lab), 'cat /srv/volumes/www/first')).toBe('seen');
+  const leader = await leaderOf(lab);
+  expect(await lab.ssh(leader, 'cat /srv/volumes/www/first')).toBe('seen');
+  expect(await lab.rolecall('volume', 'status')).toMatch(
+    new RegExp(`www +${leader} +serves +UpToDate +Connected`),
+  );
 
   // It is the content of the web server, which waited for it.
   await lab.ssh(client, "echo '<h1>pages of the volume</h1>' >/srv/www/index.html");
@@ -167,12 +153,8 @@ async function whoReturnsCatchesUp(lab: Scenario, killed: string): Promise<void>
   await lab.ssh(client, `dd if=/dev/urandom of=/srv/www/new bs=1M count=${missed} conv=fsync`, 120);
   const since = Date.now();
   await lab.start(killed);
-  await until(`${killed} has caught up`, 420, async () => {
-    const { nodes } = await volume(lab);
-    return nodes.every(({ report, outdated }) => report?.disk === 'UpToDate' && !outdated);
-  });
-  const resync = await lab.ssh(killed, "dmesg | grep -o 'will sync [0-9]* KB'");
-  const [kibibytes = 0] = resync.match(/\d+/g)?.map(Number) ?? [];
+  await bothAreWhole(lab);
+  const kibibytes = await copiedTo(lab, killed);
   const seconds = (Date.now() - since) / 1000;
   process.stderr.write(
     `lab: resynchronised ${kibibytes} KiB of 262144, ${seconds} s after power-on\n`,

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import type { Scenario } from '../../../src/lab/scenario.ts';
 import { longestGap, startRecordWriter } from '../../../src/rehearsal/record-writer.ts';
@@ -27,6 +28,8 @@ export async function startWriter(
       const before = (await writer.times()).length;
       // Some may have been under way.
       await until('the writer goes on', 240, async () => {
+        // A login costs the client what it would need to come back.
+        await sleep(1000);
         return (await writer.times()).length > before + 10;
       });
     },
