@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import type { Scenario } from '../../src/lab/scenario.ts';
+import { answersTaken } from '../lab/harness/answers-taken.ts';
 import { labScenario } from '../lab/harness/lab-under-test.ts';
 import { type LockHolder, startLockHolder } from '../lab/harness/lock-holder.ts';
 import { until } from '../lab/harness/processes.ts';
@@ -62,7 +63,7 @@ it('a volume through every fault of its pair: no acknowledged record lost, never
 
 /**
  * Writes records through the fault and until it is over; those acknowledged are there, and by what came over
- * the wire the nodes in `served` answered one after the other, none again after the next one.
+ * the wire clients took answers of the nodes in `served` one after the other, of none again after the next one.
  */
 async function whileRecordsAreWritten(
   lab: Scenario,
@@ -71,16 +72,15 @@ async function whileRecordsAreWritten(
   fault: (writer: RecordWriter) => Promise<void>,
 ): Promise<void> {
   const file = name.replaceAll(/\W+/g, '-');
-  const capture = await lab.capture(file, `src host ${vip} and tcp src port 2049`);
+  const capture = await lab.capture(file, `host ${vip} and tcp port 2049`);
   const writer = await startWriter(lab, client, `/srv/www/${file}`);
   await sleep(2000);
   await fault(writer);
   await writer.goesOn();
   const { acknowledged, gap } = await writer.stop();
-  const rows = await capture.rows(['eth.src'], 'tcp.len > 0 && !tcp.analysis.retransmission');
-  const answered = rows.map((row) => cards[row['eth.src']?.[0] ?? ''] ?? '?');
+  const taken = await answersTaken(capture, 2049);
   say(`${name}: ${acknowledged} records acknowledged and found, longest time without one ${gap} s`);
-  expect(answered.filter((node, i) => node !== answered[i - 1])).toEqual(served);
+  expect(taken.map((card) => cards[card] ?? card)).toEqual(served);
 }
 
 async function onlyWhatWasShownIsOverwritten(lab: Scenario): Promise<void> {
