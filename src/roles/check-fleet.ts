@@ -3,13 +3,14 @@ import { parseMac } from '../net/mac.ts';
 import { suggestion } from '../site/did-you-mean.ts';
 import type { Site, SiteNode } from '../site/site.ts';
 import { checkData, standbys } from './check-data.ts';
+import { checkDisks } from './check-disks.ts';
 import { unservedPorts } from './check-ports.ts';
 import { checkServices, idleBalancers } from './check-services.ts';
 import { checkVolumes } from './check-volumes.ts';
 import { baseRole, type Fleet, roleNames, spareNode } from './fleet.ts';
 import type { ImageFacts } from './image-facts.ts';
 import { checkProgramFiles, checkProgramProblems } from './render-check-programs.ts';
-import { renderContents } from './render-contents.ts';
+import { pathKey, renderContents } from './render-contents.ts';
 import { renderOverlay } from './render-overlay.ts';
 import { volumeOfFolder } from './render-volumes.ts';
 import type { Role } from './role.ts';
@@ -39,7 +40,8 @@ export function checkFleet(fleet: Fleet): readonly Problem[] {
     const mac = parseMac('02:00:00:00:00:00');
     const spares = mac && site.unknown === 'spare' ? [spareNode('spare', mac)] : [];
     for (const node of [...site.nodes.values(), ...spares]) {
-      problems.push(...renderContents(fleet, node).problems);
+      const contents = renderContents(fleet, node);
+      problems.push(...contents.problems, ...checkDisks(site, node, contents));
     }
   }
   return distinct(problems);
@@ -183,22 +185,25 @@ function strayParams(node: SiteNode, roles: Roles): readonly Problem[] {
     });
 }
 
-/** Every folder of data that no volume holds. */
-function dataInRam({ site, roles }: Fleet): readonly Problem[] {
-  return [...site.nodes.values()].flatMap((node) =>
-    rolesHere(node, roles).flatMap((role) =>
-      Object.keys(role.data)
-        .filter((folder) => !volumeOfFolder(site, node, folder))
-        .map((folder) =>
+/** Every folder of data that neither a volume nor a disk holds. */
+function dataInRam(fleet: Fleet): readonly Problem[] {
+  const { site, roles } = fleet;
+  return [...site.nodes.values()].flatMap((node) => {
+    const { disks } = renderContents(fleet, node);
+    return rolesHere(node, roles).flatMap((role) =>
+      Object.entries(role.data)
+        .filter(([folder]) => !volumeOfFolder(site, node, folder))
+        .filter(([folder]) => !disks.has(pathKey(role, folder)))
+        .map(([folder, { disk }]) =>
           problem(
             node.file,
             'role',
             `${folder} of ${node.name} lives in RAM: a reboot loses all ${role.name} data`,
-            `name a volume for it in site.yaml: volumes: {${role.name}: {…, clients: {role: ${role.name}}, at: ${folder}}}`,
+            `name a volume for it in site.yaml: volumes: {${role.name}: {…, clients: {role: ${role.name}}, at: ${folder}}}${disk === undefined ? '' : `, or a disk of the node: params: {${role.name}: {disk: /dev/disk/by-id/…}}`}`,
           ),
         ),
-    ),
-  );
+    );
+  });
 }
 
 /** A serial number is no option of DHCP: a machine says it to the boot script only, after it was answered. */

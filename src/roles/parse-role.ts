@@ -208,15 +208,19 @@ function readOwnership(fields: Fields<'mode' | 'owner' | 'group'>) {
 function readData(place: YamlPlace | undefined): Readonly<Record<string, DataFolder>> {
   const folders: Record<string, DataFolder> = {};
   for (const [path, at] of place?.entries('such as data: {/srv/mail: {memory: 64}}') ?? []) {
-    const fields = at.fields(['memory', 'exclusive', 'mode', 'owner', 'group'] as const);
+    const fields = at.fields([
+      ...(['memory', 'disk', 'exclusive', 'mode', 'owner', 'group'] as const),
+    ]);
     if (!/^(\/[A-Za-z0-9_.-]+)+$/.test(path)) {
       at.problem(`${path} is no folder on the node`, 'such as /srv/mail');
     }
     if (!fields) continue;
     if (!fields.memory) at.problem('memory is missing', 'MiB of RAM at most, such as memory: 64');
     const exclusive = fields.exclusive?.oneOf(['true', 'false', 'lock']);
+    const disk = fields.disk?.text('"<%= params.logs.disk %>"');
     folders[path] = {
       memory: fields.memory?.text('64') ?? '',
+      ...(disk === undefined ? {} : { disk }),
       ...(exclusive === undefined
         ? {}
         : { exclusive: exclusive === 'lock' ? exclusive : exclusive === 'true' }),

@@ -17,6 +17,8 @@ export interface RenderedContents {
   readonly ready: ReadonlyMap<string, string>;
   /** MiB of RAM by role and folder of data: `mail /srv/mail`. */
   readonly memory: ReadonlyMap<string, number>;
+  /** Disks by role and folder of data, where one holds it. */
+  readonly disks: ReadonlyMap<string, string>;
   /** Host names by role and path of a secret: `mail /etc/ssl/private/mail.pem`. */
   readonly hosts: ReadonlyMap<string, readonly string[]>;
   /** Ports such as `tcp/80` by role; roles that do not say are left out. */
@@ -33,7 +35,7 @@ export interface RenderedContent {
   readonly target?: string;
 }
 
-/** The key of {@link RenderedContents.memory} and {@link RenderedContents.hosts}. */
+/** The key of {@link RenderedContents.memory}, {@link RenderedContents.disks} and {@link RenderedContents.hosts}. */
 export function pathKey(role: Role, path: string): string {
   return `${role.name} ${path}`;
 }
@@ -56,8 +58,8 @@ export function renderContents(fleet: Fleet, node: SiteNode): RenderedContents {
     }
   }
   if (problems.length > 0) {
-    const none = { ready: new Map(), memory: new Map(), hosts: new Map(), listens: new Map() };
-    return { roles, files: [], ...none, problems };
+    const none = { ready: new Map(), hosts: new Map(), listens: new Map() };
+    return { roles, files: [], ...none, memory: new Map(), disks: new Map(), problems };
   }
   const context = createTemplateContext(
     fleet.site,
@@ -91,6 +93,19 @@ export function renderContents(fleet: Fleet, node: SiteNode): RenderedContents {
       return [pathKey(role, folder), Number(rendered)] as const;
     }),
   );
+  const disks = roles.flatMap((role) =>
+    Object.entries(role.data).flatMap(([folder, { disk }]) => {
+      const file = roleFileName(role, 'role.yaml');
+      const path = `data.${folder}.disk`;
+      const rendered = disk === undefined ? '' : text(disk, file, path);
+      if (rendered === '') return [];
+      if (!/^\/dev(\/[A-Za-z0-9_.:+-]+)+$/.test(rendered)) {
+        const message = `${JSON.stringify(rendered)} is no disk`;
+        problems.push({ file, line: 0, path, message, hint: 'such as /dev/disk/by-id/…' });
+      }
+      return [[pathKey(role, folder), rendered] as const];
+    }),
+  );
   const hosts = roles.flatMap((role) =>
     Object.entries(role.secrets).map(([path, secret]) => {
       const file = roleFileName(role, 'role.yaml');
@@ -120,7 +135,8 @@ export function renderContents(fleet: Fleet, node: SiteNode): RenderedContents {
   problems.push(...portClashes(node, new Map(listens)));
   return {
     ...{ roles, files, problems, listens: new Map(listens) },
-    ...{ ready: new Map(ready), memory: new Map(memory), hosts: new Map(hosts) },
+    ...{ ready: new Map(ready), hosts: new Map(hosts) },
+    ...{ memory: new Map(memory), disks: new Map(disks) },
   };
 }
 

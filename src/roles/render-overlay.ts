@@ -210,7 +210,7 @@ function renderRemove(roles: readonly Role[]): readonly OverlayFile[] {
 function renderDataFolders(
   { site }: Fleet,
   node: SiteNode,
-  { roles, memory }: RenderedContents,
+  { roles, memory, disks }: RenderedContents,
   facts: ImageFacts,
   problems: Problem[],
 ): readonly OverlayFile[] {
@@ -218,14 +218,15 @@ function renderDataFolders(
     Object.entries(role.data).map(([path, folder]) => ({
       path,
       memory: memory.get(pathKey(role, path)) ?? 0,
+      disk: disks.get(pathKey(role, path)),
       mode: folder.mode ?? '0755',
       exclusive: folder.exclusive,
       ...ownerOf(folder, role, `data.${path}`, facts, problems),
     })),
   );
-  const inRam = folders.filter(({ path }) => !volumeOfFolder(site, node, path));
+  const local = folders.filter(({ path }) => !volumeOfFolder(site, node, path));
   const asked = folders.filter(({ exclusive }) => exclusive === 'lock').map(({ path }) => path);
-  return renderFstab(inRam, clientMounts(site, node, asked));
+  return renderFstab(local, clientMounts(site, node, asked));
 }
 
 const unitPath = /^\/(?:usr\/lib|etc)\/systemd\/system\/([^/]+\.[a-z]+)$/;

@@ -71,10 +71,14 @@ function dataOf(role: Role): readonly string[] {
   const rows = Object.entries(role.data).map(([path, data]) => [
     code(path),
     code(data.memory),
+    data.disk === undefined ? '' : code(data.disk),
     ownership(data, '0755'),
     sharing(data),
   ]);
-  return table(['folder', 'MiB of RAM at most', 'mode and owner', 'shared'], rows);
+  return table(
+    ['folder', 'MiB of RAM at most', 'or on the disk', 'mode and owner', 'shared'],
+    rows,
+  );
 }
 
 function sharing({ exclusive }: DataFolder): string {

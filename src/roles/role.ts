@@ -70,10 +70,12 @@ export interface ReloadRule {
   readonly action: 'reload' | 'restart' | 'none';
 }
 
-/** A folder of data: a tmpfs of its own. */
+/** A folder of data: a tmpfs of its own, or on a volume or a disk. */
 export interface DataFolder {
   /** MiB of RAM that it may take, as a template. */
   readonly memory: string;
+  /** The disk whose file system it is, as a template that gives a path below /dev or nothing. */
+  readonly disk?: string;
   /**
    * Whether one node at a time may use it, also where a volume could be mounted by several. With `lock` the
    * role sees to that itself: it mounts the volume and waits for its turn.

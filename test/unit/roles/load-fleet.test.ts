@@ -274,6 +274,48 @@ describe('what is wrong between site and roles', () => {
     });
   });
 
+  describe('a disk of the node for data', () => {
+    const logs = (disk: string) =>
+      `mac: 52:54:00:77:00:11\naddress: 10.77.0.11\nrole: logs\nparams: {logs: {disk: ${disk}}}\n`;
+    const inRam = /lives in RAM: a reboot loses all logs data/;
+
+    test('is mounted where RAM would be, and nobody warns of RAM', async () => {
+      await write('nodes/web1.yaml', logs('""'));
+      const [warning] = warnings(await good()).filter(({ message }) => inRam.test(message));
+      expect(warning?.hint).toMatch(/, or a disk of the node: params: \{logs: \{disk: /);
+      await write('nodes/web1.yaml', logs('/dev/disk/by-id/ata-1'));
+      const fleet = await good();
+      expect(warnings(fleet).filter(({ message }) => inRam.test(message))).toEqual([]);
+      const node = fleet.site.nodes.get('web1');
+      const rendered = node && renderOverlay({ fleet, node, facts });
+      if (!rendered?.ok) throw new Error(JSON.stringify(rendered));
+      const fstab = rendered.files.find(({ path }) => path === '/etc/fstab');
+      expect(fstab).toMatchObject({
+        content:
+          '/dev/disk/by-id/ata-1 /srv/logs ext4 noatime,nosuid,nodev,noexec,nofail,x-systemd.device-timeout=10 0 2\n',
+      });
+    });
+
+    test('not together with a volume, nor the disk of one, nor of two folders', async () => {
+      await write('nodes/nfs2.yaml', 'mac: 52:54:00:77:00:09\naddress: 10.77.0.9\nrole: storage\n');
+      const volume = (at: string) =>
+        `volumes:\n  post: {nodes: [web1, nfs2], device: /dev/vda, replication: boot, vip: {boot: 10.77.0.111}, clients: [web1], at: ${at}}\n`;
+      await edit('site.yaml', 'roles:', `${volume('/srv/logs')}roles:`);
+      const more = 'data: {/srv/more: {memory: 8, disk: /dev/vda}}';
+      await write('roles/more/role.yaml', `summary: x\nready: "true"\n${more}\n`);
+      await write(
+        'nodes/web1.yaml',
+        logs('/dev/vda').replace('role: logs', 'role: [storage, logs, more]'),
+      );
+      expect(await problems()).toEqual([
+        'nodes/web1.yaml:3 /srv/logs of web1 is on the volume post, and the role logs names the disk /dev/vda for it | take one of the two out',
+        'nodes/web1.yaml:3 /srv/logs of web1 shall be on /dev/vda, which holds the volume post: it would be lost | name another disk',
+        'nodes/web1.yaml:3 /srv/more of web1 shall be on /dev/vda, which holds the volume post: it would be lost | name another disk',
+        'nodes/web1.yaml:3 /srv/logs and /srv/more of web1 shall both be on /dev/vda | a disk for each, or a partition',
+      ]);
+    });
+  });
+
   test('a certificate for what is no host name', async () => {
     const secret = 'secrets: {/etc/x.pem: {certificate: x, hosts: "<%= node.name %>.lab a_b"}}';
     await write('roles/more/role.yaml', `summary: x\nready: "true"\n${secret}\n`);

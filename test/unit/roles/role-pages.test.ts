@@ -45,7 +45,7 @@ test('a page says everything that role.yaml does', () => {
     'listens: [tcp/80, "tcp/<%= params.hello.port %>"]',
     'needs: {memory: 512}',
     'remove: [/etc/motd]',
-    'data: {/srv/x: {memory: 8, exclusive: true, owner: mail}}',
+    'data: {/srv/x: {memory: 8, disk: /dev/vdb, exclusive: true, owner: mail}}',
     'secrets: {/etc/x.pem: {certificate: x, hosts: lab.example}}',
     'files: {/etc/x.conf: {mode: 0640, owner: root, group: adm}}',
     'parameters:',
@@ -110,9 +110,9 @@ test('a page says everything that role.yaml does', () => {
 
     ## Data
 
-    | folder | MiB of RAM at most | mode and owner | shared |
-    |---|---|---|---|
-    | \`/srv/x\` | \`8\` | 0755 mail:mail | one node at a time |
+    | folder | MiB of RAM at most | or on the disk | mode and owner | shared |
+    |---|---|---|---|---|
+    | \`/srv/x\` | \`8\` | \`/dev/vdb\` | 0755 mail:mail | one node at a time |
 
     ## Secrets
 
