@@ -9,6 +9,7 @@ import { type Cable, layCable } from './cable.ts';
 import { compare, type Figure, round } from './figure.ts';
 import { type MeasuredServer, startMeasured, startRolecall } from './measured-server.ts';
 import { needPeers } from './need-peers.ts';
+import { socketDrops } from './socket-drops.ts';
 
 /** Exchanges a second that perfdhcp begins; each is tried for `seconds`, until too many are dropped. */
 const rates = [250, 500, 1000, 2000, 4000, 8000, 16_000] as const;
@@ -63,6 +64,9 @@ interface Run {
   readonly rate: number;
   /** Share of those begun. */
   readonly drops: number;
+  /** Answers for which perfdhcp's socket had no room, and questions for which the server's had none. */
+  readonly unread: number;
+  readonly unheard: number;
   /** Processors' worth that the server took, and for each exchange microseconds of one. */
   readonly share: number;
   readonly cost: number;
@@ -83,9 +87,7 @@ async function onOwnCable(
       const runs: Run[] = [];
       const isBorne = async (rate: number) => {
         const run = await exchange(cable, perfdhcp, server, rate);
-        report(
-          `${rate} begun a second: ${round(run.rate)} done, ${round(100 * run.drops)} % dropped, ${processor(run)}`,
-        );
+        report(`${rate} begun a second: ${round(run.rate)} done, ${lost(run)}, ${processor(run)}`);
         runs.push(run);
         return run.drops <= mayDrop;
       };
@@ -119,6 +121,8 @@ async function exchange(
   rate: number,
 ): Promise<Run> {
   const before = await server.usage();
+  const unread = await socketDrops(cable, 'client');
+  const unheard = await socketDrops(cable, 'server');
   const [ip, words] = cable.at('client', perfdhcp, [
     ...['-4', '-r', String(rate), '-R', String(machines), '-p', String(seconds)],
     ...['-W', '500000', '-l', 'eth0', benchNetwork.server],
@@ -137,6 +141,8 @@ async function exchange(
   return {
     rate: done / seconds,
     drops: 1 - done / begun,
+    unread: (await socketDrops(cable, 'client')) - unread,
+    unheard: (await socketDrops(cable, 'server')) - unheard,
     share: cpu / seconds,
     cost: (cpu * 1e6) / done,
   };
@@ -183,7 +189,7 @@ async function hears(cable: Cable): Promise<boolean> {
 }
 
 function figure(what: string, ours: Run, peer: Run, peerName: string): Figure {
-  const describe = (run: Run) => `${processor(run)}, ${round(100 * run.drops)} % dropped`;
+  const describe = (run: Run) => `${processor(run)}, ${lost(run)}`;
   const cause = ours.share >= 0.85 ? 'one event loop' : 'waits: the disk, perfdhcp beside it';
   return compare(
     {
@@ -196,6 +202,15 @@ function figure(what: string, ours: Run, peer: Run, peerName: string): Figure {
     },
     'more',
   );
+}
+
+/** perfdhcp plays ten thousand machines with the socket of one. */
+function lost({ drops, unread, unheard }: Run): string {
+  const where = [
+    ...(unread > 0 ? [`${unread} answers at perfdhcp's socket`] : []),
+    ...(unheard > 0 ? [`${unheard} questions at the server's`] : []),
+  ];
+  return `${round(100 * drops)} % dropped${where.length > 0 ? ` (${where.join(', ')})` : ''}`;
 }
 
 function processor({ share, cost }: Run): string {

@@ -9,6 +9,7 @@ import { alone, compare, type Figure, round } from './figure.ts';
 import { type MeasuredServer, startMeasured, startRolecall } from './measured-server.ts';
 import { percentile } from './median.ts';
 import { needPeers } from './need-peers.ts';
+import { socketDrops } from './socket-drops.ts';
 import type { StormOrder, StormOutcome, StormStage } from './storm-machines.ts';
 
 const machines = 1000;
@@ -99,18 +100,11 @@ async function weather(
     ...{ idle: before.resident, peak },
     serverShare: (after.cpu - before.cpu) / outcome.seconds,
     machinesShare: outcome.cpu / outcome.seconds,
-    dropped: { server: await dropped(cable, 'server'), client: await dropped(cable, 'client') },
+    dropped: {
+      server: await socketDrops(cable, 'server'),
+      client: await socketDrops(cable, 'client'),
+    },
   };
-}
-
-/** RcvbufErrors of that end's network namespace (RFC 4113 counts them among udpInErrors). */
-async function dropped(cable: Cable, end: 'server' | 'client'): Promise<number> {
-  const { stdout } = await runProgram(...cable.at(end, 'cat', ['/proc/net/snmp']));
-  const [names = [], values = []] = stdout
-    .split('\n')
-    .filter((line) => line.startsWith('Udp:'))
-    .map((line) => line.split(' '));
-  return Number(values[names.indexOf('RcvbufErrors')] ?? 0);
 }
 
 /** Told to take so many at once, which its defaults (50 transfers, 1000 leases) refuse; no ping before an offer. */
