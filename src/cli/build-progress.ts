@@ -1,5 +1,5 @@
+import { describeStep } from '../images/describe-step.ts';
 import type { BuildEvent } from '../images/execute-build.ts';
-import { describeStep } from '../images/plan-build.ts';
 
 /** Shows a build to an operator. */
 export interface BuildProgress {

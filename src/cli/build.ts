@@ -1,12 +1,14 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { AppError, type Problem } from '../errors.ts';
-import { buildImage, type PlannedStep, previewBuild } from '../images/build-image.ts';
+import { buildImage } from '../images/build-image.ts';
+import type { PlannedStep } from '../images/build-step.ts';
 import { parseSize } from '../images/cache-limit.ts';
 import type { PackageChange } from '../images/compare-images.ts';
+import { describeStep } from '../images/describe-step.ts';
 import { loadImageDefinition } from '../images/load-image-definition.ts';
 import { siteLockFile } from '../images/lock-file.ts';
-import { describeStep } from '../images/plan-build.ts';
+import { previewBuild } from '../images/preview-build.ts';
 import { renderProblems } from '../render-problems.ts';
 import { loadRoles } from '../roles/load-roles.ts';
 import {

@@ -3,9 +3,10 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Digest, digestOfValue } from '../digest.ts';
 import { runProgram } from '../system/run-program.ts';
+import type { StepKind } from './build-step.ts';
 import { digestOfBrought } from './copied-files.ts';
-import type { ImageDefinition } from './image-definition.ts';
-import { type BuildFacts, chainOf, type StepKind } from './plan-build.ts';
+import { chainOf, type ImageDefinition } from './image-definition.ts';
+import type { BuildFacts } from './plan-build.ts';
 import type { ImageLock } from './resolve-locks.ts';
 
 /** All that decides the steps of a build besides the definition: locks, files, tools, this program's own text. */

@@ -3,36 +3,29 @@ import { join } from 'node:path';
 import { AppError } from '../errors.ts';
 import { gatherFacts } from './build-facts.ts';
 import { underBuildLock } from './build-lock.ts';
+import { type BuildPlace, placesOf } from './build-places.ts';
+import { packagesOf, type Step, type StepId } from './build-step.ts';
 import { forgetUnused, limitCache } from './cache-limit.ts';
 import { comparePackages, type PackageChange } from './compare-images.ts';
 import { type BuildEvent, executeBuild, stepsToRun, sweepCache } from './execute-build.ts';
-import type { ImageDefinition } from './image-definition.ts';
 import { type ImageStore, openImageStore, type StoredImage } from './image-store.ts';
 import { endFailed } from './keep-failed.ts';
 import { writeLockFile } from './lock-file.ts';
 import { lookForUpdates } from './look-for-updates.ts';
 import { noteBuild } from './note-build.ts';
 import { allPackages, versionsOf } from './package-lock.ts';
-import { openPackageSupply, packagesFolder } from './package-supply.ts';
-import { chainOf, packagesOf, planBuild, type Step, type StepId } from './plan-build.ts';
+import { openPackageSupply } from './package-supply.ts';
+import { planBuild } from './plan-build.ts';
 import { plannedOutputs } from './planned-outputs.ts';
 import { presentImage } from './present-image.ts';
-import { previewLocks, resolveLocks } from './resolve-locks.ts';
+import { resolveLocks } from './resolve-locks.ts';
 import type { SecurityUpdate } from './security-updates.ts';
-import { changedInputs, findDamage, forgetOutput, newestInputs, outputOf } from './step-output.ts';
+import { forgetOutput, outputOf } from './step-output.ts';
 import { executors } from './steps/executors.ts';
 
-export interface BuildRequest {
-  readonly definition: ImageDefinition;
-  readonly architecture: 'amd64' | 'arm64';
-  readonly state: string;
+export interface BuildRequest extends BuildPlace {
   /** Packages that the roles ask for. */
   readonly rolePackages: readonly string[];
-  /**
-   * File of the lock of an image, by its name; it is written where it does not hold what is wanted. The state
-   * folder's own where absent.
-   */
-  readonly lockFile?: (image: string) => string;
   /** Files of secrets that hooks may ask for, by name. */
   readonly secrets?: Readonly<Record<string, string>>;
   /**
@@ -42,8 +35,6 @@ export interface BuildRequest {
   readonly versions: 'extend' | 'update' | 'locked';
   /** Asked before an update changes versions; throws to leave all as it is. */
   readonly approve?: (changes: readonly PackageChange[]) => Promise<void>;
-  /** Folder for packages and outputs of steps, such as a CI keeps; the state folder where absent. */
-  readonly cache?: string;
   /** Bytes that packages and outputs may take together, those that this build uses left out of account. */
   readonly cacheLimit?: number;
   /** Move the tag `published` too; the first build of an image does so anyway. */
@@ -70,20 +61,6 @@ export interface BuildResult {
   readonly securityUpdates: readonly SecurityUpdate[];
 }
 
-/** One step of `build --plan`. */
-export interface PlannedStep {
-  readonly step: Step;
-  /** Its output is there: a build would not do it. */
-  readonly kept: boolean;
-  /** Why it is not there; empty where it is. */
-  readonly why: string;
-}
-
-type Place = Pick<
-  BuildRequest,
-  'definition' | 'architecture' | 'state' | 'rolePackages' | 'lockFile' | 'cache'
->;
-
 /**
  * Builds the image, or finds that it is built. One build at a time for a state folder.
  * Killed at any moment, it leaves the published image as it was, and the next build succeeds.
@@ -94,33 +71,6 @@ export async function buildImage(request: BuildRequest): Promise<BuildResult> {
   const build = () => buildUnderLock(request);
   // Builds of two state folders may share a cache.
   return underBuildLock(state, () => (cache === state ? build() : underBuildLock(cache, build)));
-}
-
-/** What a build would do, what it would not do again, and why. Changes nothing and asks no network. */
-export async function previewBuild(request: Place): Promise<PlannedStep[]> {
-  const { cache, lockFile } = placesOf(request);
-  const locks = await previewLocks({ ...request, lockFile });
-  const steps = planBuild(request.definition, await gatherFacts(request.definition, locks));
-  const planned = await Promise.all(
-    steps.map(async (step) => {
-      const damage = await findDamage(cache, step, 'sizes');
-      if (damage === undefined) return { step, kept: true, why: '' };
-      const before = damage === 'is not there' ? await newestInputs(cache, step) : undefined;
-      const why = damage === 'is not there' ? changedInputs(before, step.inputs) : damage;
-      return { step, kept: false, why };
-    }),
-  );
-  const judged: PlannedStep[] = [];
-  for (const row of planned.reverse()) judged.unshift(judgePassing(row, judged));
-  return judged;
-}
-
-/** What is not kept is done where a step after it, which reads it, is. */
-function judgePassing(row: PlannedStep, later: readonly PlannedStep[]): PlannedStep {
-  if (row.kept || !row.step.passing) return row;
-  const reader = later.find((other) => other.step.needs.includes(row.step.id) && !other.kept);
-  if (!reader) return { ...row, kept: true, why: '' };
-  return { ...row, why: `its root is not kept, and ${reader.step.id} reads it` };
 }
 
 async function buildUnderLock(request: BuildRequest): Promise<BuildResult> {
@@ -223,26 +173,6 @@ function requireSecrets(
     `hooks want ${missing.join(', ')}, and no file was given for ${missing.length === 1 ? 'it' : 'them'}`,
     `rolecall build ${missing.map((name) => `--secret ${name}=FILE`).join(' ')}`,
   );
-}
-
-function placesOf({ definition, architecture, state, lockFile, cache = state }: Place) {
-  const aptCache = join(cache, 'apt-cache');
-  // An image and those that extend it have most steps in common.
-  const [{ name: lowest } = definition] = chainOf(definition);
-  const shared = `${lowest}-${architecture}`;
-  return {
-    cache: join(cache, 'build-cache', shared),
-    /** Of all images. */
-    outputs: join(cache, 'build-cache'),
-    planFile: join(cache, 'build-plans', shared, `${definition.name}.json`),
-    lockFile:
-      lockFile ?? ((image: string) => join(state, 'build-cache', `${image}-${architecture}.lock`)),
-    // A step's output is renamed into the cache: one file system holds both.
-    work: join(cache, 'build-work'),
-    packages: packagesFolder(aptCache),
-    answerFile: join(aptCache, 'security', `${definition.name}-${architecture}.json`),
-    aptCache,
-  };
 }
 
 function requireRoot(): void {

@@ -29,6 +29,11 @@ export interface ImageDefinition extends ImageContents {
   readonly loaders: Readonly<Record<string, LoaderSource>>;
 }
 
+/** The image and those that it extends, the lowest first. */
+export function chainOf(definition: ImageDefinition): readonly ImageDefinition[] {
+  return definition.parent ? [...chainOf(definition.parent), definition] : [definition];
+}
+
 /** What an image brings, and what one that extends another adds. */
 export interface ImageContents {
   readonly packages: readonly string[];

@@ -1,8 +1,7 @@
 import type { BuildEvent } from './execute-build.ts';
-import type { ImageDefinition } from './image-definition.ts';
+import { chainOf, type ImageDefinition } from './image-definition.ts';
 import { allPackages, type PackageLock } from './package-lock.ts';
 import type { PackageSupply } from './package-supply.ts';
-import { chainOf } from './plan-build.ts';
 import { keepSecurityAnswer, readSecurityAnswer, securityQuestion } from './security-answer.ts';
 import { findUpdates, type SecurityUpdate } from './security-updates.ts';
 

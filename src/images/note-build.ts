@@ -2,9 +2,9 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { digestOf } from '../digest.ts';
+import type { Step } from './build-step.ts';
 import type { ImageStore, StoredImage } from './image-store.ts';
 import { allPackages, type LockedPackage, type PackageLock, renderLock } from './package-lock.ts';
-import type { Step } from './plan-build.ts';
 import { renderSbom, type SbomPackage } from './sbom.ts';
 import { type Software, softwareFile } from './software-of-root.ts';
 

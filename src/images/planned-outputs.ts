@@ -1,8 +1,8 @@
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { writeDurably } from '../system/durable-file.ts';
+import type { Step } from './build-step.ts';
 import type { ImageStore } from './image-store.ts';
-import type { Step } from './plan-build.ts';
 import { outputOf } from './step-output.ts';
 
 /**

@@ -2,8 +2,8 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseDigest } from '../digest.ts';
 import { writeDurably } from '../system/durable-file.ts';
+import type { Step } from './build-step.ts';
 import { type ImageStore, partsOf, type StoredImage } from './image-store.ts';
-import type { Step } from './plan-build.ts';
 import { outputOf } from './step-output.ts';
 
 /**

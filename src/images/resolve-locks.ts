@@ -2,12 +2,12 @@ import { AppError } from '../errors.ts';
 import { comparePackages, type PackageChange } from './compare-images.ts';
 import type { Architecture } from './distributions/distribution.ts';
 import type { BuildEvent } from './execute-build.ts';
-import type { ImageDefinition } from './image-definition.ts';
+import { chainOf, type ImageDefinition } from './image-definition.ts';
 import { gapIn, type LockState, lockWithoutGap, whyNotHeld } from './lock-chain.ts';
 import { readLockFile } from './lock-file.ts';
 import { type PackageLock, unresolvedLock, versionsOf } from './package-lock.ts';
 import type { PackageSupply } from './package-supply.ts';
-import { chainOf, firmwarePackages, wantedPackages } from './plan-build.ts';
+import { firmwarePackages, wantedPackages } from './wanted-packages.ts';
 
 export interface LocksRequest {
   readonly definition: ImageDefinition;

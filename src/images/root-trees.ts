@@ -2,7 +2,7 @@ import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runContained } from '../system/run-contained.ts';
 import { applyLayer } from './apply-layer.ts';
-import type { StepId } from './plan-build.ts';
+import type { StepId } from './build-step.ts';
 
 /** File of a step's output that holds its root. */
 export const packedRoot = 'root.squashfs';

@@ -2,8 +2,8 @@ import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { canonicalJson, type Digest, parseDigest } from '../digest.ts';
+import type { Step, StepInputs } from './build-step.ts';
 import { digestOfFile } from './package-cache.ts';
-import type { Step, StepInputs } from './plan-build.ts';
 
 /** Beside a step's files: their digests, and what decided them. */
 const recordFile = 'output.json';

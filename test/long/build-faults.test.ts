@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Digest } from '../../src/digest.ts';
+import type { StepKind } from '../../src/images/build-step.ts';
 import { openImageStore, partsOf } from '../../src/images/image-store.ts';
-import type { StepKind } from '../../src/images/plan-build.ts';
 import {
   type BuildPlace,
   buildTiny,

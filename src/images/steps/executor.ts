@@ -1,6 +1,6 @@
+import type { Step, StepId, StepKind, StepOf } from '../build-step.ts';
 import type { ImageStore } from '../image-store.ts';
 import type { PackageCache } from '../package-cache.ts';
-import type { Step, StepId, StepKind, StepOf } from '../plan-build.ts';
 
 /** What a step may use while it runs. */
 export interface StepContext {

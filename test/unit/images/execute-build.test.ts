@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { digestOf } from '../../../src/digest.ts';
 import { AppError } from '../../../src/errors.ts';
+import type { Step } from '../../../src/images/build-step.ts';
 import {
   type BuildEvent,
   executeBuild,
@@ -12,7 +13,6 @@ import {
 } from '../../../src/images/execute-build.ts';
 import { openImageStore } from '../../../src/images/image-store.ts';
 import { openPackageCache } from '../../../src/images/package-cache.ts';
-import type { Step } from '../../../src/images/plan-build.ts';
 import type { Executors } from '../../../src/images/steps/executor.ts';
 
 let state = '';

@@ -1,16 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { digestOf } from '../../../src/digest.ts';
+import type { StepId, StepKind } from '../../../src/images/build-step.ts';
+import { describeStep } from '../../../src/images/describe-step.ts';
 import { debian } from '../../../src/images/distributions/debian.ts';
 import type { ImageDefinition } from '../../../src/images/image-definition.ts';
 import type { LockedPackage, PackageLock } from '../../../src/images/package-lock.ts';
-import {
-  type BuildFacts,
-  describeStep,
-  planBuild,
-  type StepId,
-  type StepKind,
-  wantedPackages,
-} from '../../../src/images/plan-build.ts';
+import { type BuildFacts, planBuild } from '../../../src/images/plan-build.ts';
+import { wantedPackages } from '../../../src/images/wanted-packages.ts';
 
 const definition: ImageDefinition = {
   ...{ name: 'universal', distribution: debian, sources: [], users: [], files: [], hooks: [] },
