@@ -1,8 +1,7 @@
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../errors.ts';
-import { syncFolder } from '../system/durable-file.ts';
-import { runProgram } from '../system/run-program.ts';
+import { syncFolder, syncTree } from '../system/durable-file.ts';
 import type { Step, StepId } from './build-step.ts';
 import { describeStep } from './describe-step.ts';
 import type { FetchProgress } from './package-cache.ts';
@@ -148,7 +147,7 @@ async function runInto(
   }
   await recordOutput(output, step.inputs);
   // The name must not reach the disk before what it names.
-  await runProgram('sync', ['--file-system', output]);
+  await syncTree(output);
   await rename(output, outputOf(cache, step));
   await syncFolder(cache);
   await rm(scratch, { recursive: true, force: true });

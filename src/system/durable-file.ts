@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 
 /** Mode and owner of a file that replaces none; 0644 and this user's where absent. */
 interface NewFile {
@@ -58,4 +58,17 @@ export async function syncFolder(path: string): Promise<void> {
   } finally {
     await folder.close();
   }
+}
+
+/**
+ * Brings a folder and all that is in it to the disk, and nothing else: what besides is being written to the file
+ * system, such as a root that is thrown away before long, is not waited for.
+ */
+export async function syncTree(path: string): Promise<void> {
+  for (const entry of await readdir(path, { recursive: true, withFileTypes: true })) {
+    // fsync(2) of a link or a device would be one of what it leads to.
+    if (!entry.isFile() && !entry.isDirectory()) continue;
+    await syncFolder(join(entry.parentPath, entry.name));
+  }
+  await syncFolder(path);
 }
