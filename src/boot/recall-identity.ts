@@ -11,8 +11,9 @@ export function recallIdentity(
   said: MachineIdentity,
   known: KnownIdentity | undefined,
 ): MachineIdentity {
+  if (known === undefined) return said;
   const isMoved =
-    said.uuid !== undefined && known?.uuid !== undefined && !isSameUuid(said.uuid, known.uuid);
+    said.uuid !== undefined && known.uuid !== undefined && !isSameUuid(said.uuid, known.uuid);
   return isMoved ? said : { ...known, ...said };
 }
 

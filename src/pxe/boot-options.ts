@@ -40,6 +40,7 @@ export function bootAnswer(
   facts: BootFacts,
   as: 'server' | 'proxy',
 ): BootAnswer {
+  if (client.via === 'os' && client.arch === undefined) return { kind: 'nothing' };
   const server: [number, Uint8Array] = [dhcpOption.tftpServer, closedText(facts.serverAddress)];
   // Some ROMs and switches read this one alone (RFC 5859).
   const servers: [number, Uint8Array] = [dhcpOption.tftpServers, ipv4Bytes(facts.serverAddress)];
@@ -52,7 +53,6 @@ export function bootAnswer(
     const options = as === 'proxy' ? [proxyClass] : [ipxeOptions()];
     return { kind: 'boot', file: script, options: [named(script), ...options] };
   }
-  if (client.via === 'os' && client.arch === undefined) return { kind: 'nothing' };
 
   const node = facts.machine.kind === 'node' ? facts.machine.node : undefined;
   const loader = chooseLoader(arch, loaderWishes(facts.site, node));

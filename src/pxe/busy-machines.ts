@@ -15,7 +15,7 @@ const terms = { atOnce: 60, perSecond: 0.5 };
  * One machine that asks without end, or a program with its MAC, must not push all else out of log and history.
  * Remembers the last `limit` machines.
  */
-export function createBusyMachines(limit = 4096): BusyMachines {
+export function createBusyMachines(limit = 8192): BusyMachines {
   const busy = createLastMachines<{ readonly allowance: Allowance; isSaid: boolean }>(limit);
   return {
     admit(mac, now) {

@@ -82,9 +82,9 @@ export function chooseSegment(
   machine: Machine,
   site: Site,
 ): AnsweredSegment {
-  const [first, ...others] = segments;
+  const [first] = segments;
   if (!first) throw new Error('a socket that hears no segment');
-  if (others.length === 0) return first;
+  if (segments.length === 1) return first;
   const chosen = segments.find((segment) => segment.serverAddress === client.serverId);
   if (chosen) return chosen;
   const links = machine.kind === 'node' ? machine.node.links : [];

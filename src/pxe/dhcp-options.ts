@@ -80,73 +80,90 @@ export function parseOptions(
   return { ok: true, options };
 }
 
-/** The three places of a message that hold options; `file` and `sname` where they are overloaded. */
-export interface PackedOptions {
-  readonly options: Uint8Array;
-  readonly file?: Uint8Array;
-  readonly sname?: Uint8Array;
+/** One option after another, and the bytes that they take with the end mark. */
+export interface OptionList {
+  readonly options: readonly Option[];
+  readonly bytes: number;
 }
 
-/** Without these an answer is none, or not for this client. */
-const essential: ReadonlySet<number> = new Set([
-  dhcpOption.messageType,
-  dhcpOption.serverId,
-  dhcpOption.leaseTime,
-  dhcpOption.subnetMask,
-  dhcpOption.bootFile,
-  dhcpOption.relayAgent,
-]);
+/** What goes to which place of a message; `file` and `sname` where they are overloaded. */
+export interface PlacedOptions extends OptionList {
+  readonly file?: OptionList;
+  readonly sname?: OptionList;
+}
+
+/** Whether an answer without this option is none, or not for this client. */
+function isEssential(code: number): boolean {
+  switch (code) {
+    case dhcpOption.messageType:
+    case dhcpOption.serverId:
+    case dhcpOption.leaseTime:
+    case dhcpOption.subnetMask:
+    case dhcpOption.bootFile:
+    case dhcpOption.relayAgent:
+      return true;
+    default:
+      return false;
+  }
+}
 
 /** Bytes that the end mark and those options take which cannot be left out. */
 export function leastRoom(options: DhcpOptions): number {
   let bytes = 1;
   for (const [code, value] of options) {
-    if (essential.has(code)) bytes += packedSize(value);
+    if (isEssential(code)) bytes += packedSize(value);
   }
   return bytes;
 }
 
 /**
- * Packs options and the end mark into at most `room` bytes; values over 255 bytes are split (RFC 3396).
+ * Which options stand where, so that they and the end mark take at most `room` bytes; values over 255 bytes are split (RFC 3396).
  * What does not fit goes into `file` and `sname` where these are free (option 52, RFC 2132 §9.3), else it is left
  * out, later options first; but never option 82, which goes last (RFC 3046 §2.2), nor what an answer needs.
  */
-export function packOptions(
+export function placeOptions(
   options: DhcpOptions,
   room: number,
   free: { readonly file?: number; readonly sname?: number } = {},
-): PackedOptions {
+): PlacedOptions {
   const parts: Option[] = [];
   const others: Option[] = [];
   const tail: Option[] = [];
+  let bytes = 1;
   for (const option of options) {
-    const [code] = option;
+    const [code, value] = option;
+    bytes += packedSize(value);
     if (code === dhcpOption.relayAgent) tail.push(option);
-    else (essential.has(code) ? parts : others).push(option);
+    else if (isEssential(code)) parts.push(option);
+    else others.push(option);
   }
-  parts.push(...others);
+  for (const option of others) parts.push(option);
+  if (bytes <= room) {
+    for (const option of tail) parts.push(option);
+    return { options: parts, bytes };
+  }
   const space = room - sizeOf(tail) - 1;
-  if (sizeOf(parts) <= space) {
-    parts.push(...tail);
-    return { options: pack(parts) };
-  }
   const plain = fill(parts, space);
   const inFile = fill(fill(parts, space - overloadBytes).rest, Math.max(1, free.file ?? 0) - 1);
   const inSname = fill(inFile.rest, Math.max(1, free.sname ?? 0) - 1);
   const overload = (inFile.taken.length > 0 ? 1 : 0) + (inSname.taken.length > 0 ? 2 : 0);
-  if (overload === 0) return { options: pack([...plain.taken, ...tail]) };
+  if (overload === 0) return listOf([...plain.taken, ...tail]);
   const [first, ...rest] = fill(parts, space - overloadBytes).taken;
   const mark: Option = [dhcpOption.overload, Uint8Array.of(overload)];
   return {
-    options: pack([...(first ? [first] : []), mark, ...rest, ...tail]),
-    ...(overload & 1 ? { file: pack(inFile.taken) } : {}),
-    ...(overload & 2 ? { sname: pack(inSname.taken) } : {}),
+    ...listOf([...(first ? [first] : []), mark, ...rest, ...tail]),
+    ...(overload & 1 ? { file: listOf(inFile.taken) } : {}),
+    ...(overload & 2 ? { sname: listOf(inSname.taken) } : {}),
   };
 }
 
 const overloadBytes = 3;
 
 type Option = readonly [code: number, value: Uint8Array];
+
+function listOf(options: readonly Option[]): OptionList {
+  return { options, bytes: sizeOf(options) + 1 };
+}
 
 /** As many of the parts as fit, in their order, and the rest. */
 function fill(parts: readonly Option[], room: number) {
@@ -175,10 +192,8 @@ function sizeOf(options: readonly Option[]): number {
   return bytes;
 }
 
-/** The options and the end mark. */
-function pack(options: readonly Option[]): Uint8Array {
-  const bytes = Buffer.allocUnsafe(sizeOf(options) + 1);
-  let at = 0;
+/** Writes the options and the end mark into `bytes`, the first one at `at`. */
+export function writeOptions({ options }: OptionList, bytes: Uint8Array, at = 0): void {
   for (const [code, value] of options) {
     // Most are of a few bytes, for which a copy in the engine takes longer than this loop.
     if (value.length <= 16) {
@@ -199,7 +214,6 @@ function pack(options: readonly Option[]): Uint8Array {
     } while (from < value.length);
   }
   bytes[at] = dhcpOption.end;
-  return bytes;
 }
 
 /** Sub-options of options 43, 82 and 175; reading stops at the first that is cut off. */

@@ -3,9 +3,10 @@ import {
   type DhcpOptions,
   dhcpOption,
   leastRoom,
-  packOptions,
   parseOptions,
+  placeOptions,
   readText,
+  writeOptions,
 } from './dhcp-options.ts';
 
 /** A DHCP message (RFC 2131 §2). */
@@ -58,16 +59,16 @@ export function parseDhcpPacket(bytes: Uint8Array): ParsedDhcpPacket {
   if (hlen > 16) return refusal(`a hardware address of ${hlen} bytes`);
   if (data.readUInt32BE(headerSize) !== cookie) return refusal('the magic cookie is missing');
 
-  const sname = data.subarray(44, 44 + snameSize);
-  const file = data.subarray(108, 108 + fileSize);
+  const sname = () => data.subarray(44, 44 + snameSize);
+  const file = () => data.subarray(108, 108 + fileSize);
   const own = parseOptions([data.subarray(headerSize + 4)]);
   if (!own.ok) return refusal(own.reason);
   const overload = own.options.get(dhcpOption.overload)?.[0] ?? 0;
   const parsed = overload
     ? parseOptions([
         data.subarray(headerSize + 4),
-        ...(overload & 1 ? [file] : []),
-        ...(overload & 2 ? [sname] : []),
+        ...(overload & 1 ? [file()] : []),
+        ...(overload & 2 ? [sname()] : []),
       ])
     : own;
   if (!parsed.ok) return refusal(parsed.reason);
@@ -90,8 +91,8 @@ export function parseDhcpPacket(bytes: Uint8Array): ParsedDhcpPacket {
       siaddr: address(20),
       giaddr: address(24),
       chaddr: new Uint8Array(data.subarray(28, 44)),
-      sname: overload & 2 ? '' : (readText(sname) ?? ''),
-      file: overload & 1 ? '' : (readText(file) ?? ''),
+      sname: overload & 2 || data[44] === 0 ? '' : (readText(sname()) ?? ''),
+      file: overload & 1 || data[108] === 0 ? '' : (readText(file()) ?? ''),
       options: parsed.options,
     },
   };
@@ -112,15 +113,16 @@ export function hasRoom({ options }: DhcpPacket, maxBytes: number): boolean {
  * a `file` or `sname` that is too long for its field stays out of it, and its option carries it.
  */
 export function packDhcpPacket(packet: DhcpPacket, maxBytes: number = defaultMaxBytes): Uint8Array {
-  const { options, file, sname } = packOptions(packet.options, maxBytes - headerSize - 4, {
+  const placed = placeOptions(packet.options, maxBytes - headerSize - 4, {
     file: packet.file === '' ? fileSize : 0,
     sname: packet.sname === '' ? snameSize : 0,
   });
-  const bytes = Buffer.allocUnsafe(Math.max(leastSize, headerSize + 4 + options.length)).fill(0);
-  bytes.writeUInt8(packet.op === 'request' ? 1 : 2, 0);
-  bytes.writeUInt8(packet.htype, 1);
-  bytes.writeUInt8(packet.hlen, 2);
-  bytes.writeUInt8(packet.hops, 3);
+  const size = Math.max(leastSize, headerSize + 4 + placed.bytes);
+  const bytes = Buffer.allocUnsafe(size).fill(0);
+  bytes[0] = packet.op === 'request' ? 1 : 2;
+  bytes[1] = packet.htype;
+  bytes[2] = packet.hlen;
+  bytes[3] = packet.hops;
   bytes.writeUInt32BE(packet.xid, 4);
   bytes.writeUInt16BE(packet.secs, 8);
   bytes.writeUInt16BE(packet.broadcast ? 0x8000 : 0, 10);
@@ -131,13 +133,17 @@ export function packDhcpPacket(packet: DhcpPacket, maxBytes: number = defaultMax
   address(packet.yiaddr, 16);
   address(packet.siaddr, 20);
   address(packet.giaddr, 24);
-  bytes.set(packet.chaddr.subarray(0, 16), 28);
+  for (let at = 0; at < Math.min(packet.chaddr.length, 16); at += 1) {
+    bytes[28 + at] = packet.chaddr[at] ?? 0;
+  }
   // One byte of each field is the closing NUL that firmware relies on.
-  if (packet.sname.length < snameSize) bytes.write(packet.sname, 44, 'latin1');
-  if (packet.file.length < fileSize) bytes.write(packet.file, 108, 'latin1');
-  if (file) bytes.set(file, 108);
-  if (sname) bytes.set(sname, 44);
+  if (packet.sname !== '' && packet.sname.length < snameSize) {
+    bytes.write(packet.sname, 44, 'latin1');
+  }
+  if (packet.file !== '' && packet.file.length < fileSize) bytes.write(packet.file, 108, 'latin1');
+  if (placed.file) writeOptions(placed.file, bytes, 108);
+  if (placed.sname) writeOptions(placed.sname, bytes, 44);
   bytes.writeUInt32BE(cookie, headerSize);
-  bytes.set(options, headerSize + 4);
+  writeOptions(placed, bytes, headerSize + 4);
   return bytes;
 }

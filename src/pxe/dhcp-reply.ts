@@ -88,13 +88,9 @@ function answerRequest(client: DhcpClient, facts: DhcpFacts, place: Place): Dhcp
   if (choice.kind === 'full' || choice.address !== wanted) {
     return refuseAddress(client, facts, place, `${wanted} is not its address here`);
   }
-  return replyWith('ack', client, facts, place, wanted, {
+  const { address } = choice;
+  return replyWith('ack', client, facts, place, address, {
     changes: place.kind === 'pool' ? bind(client.mac, choice, facts) : forget(client, facts),
-    event: {
-      kind: 'dhcp-acked',
-      address: wanted,
-      via: client.via,
-      client: describeClient(client),
-    },
+    event: { kind: 'dhcp-acked', address, via: client.via, client: describeClient(client) },
   });
 }

@@ -74,8 +74,13 @@ export function createGroupCommit(
       // No acknowledgement leaves; the clients ask again.
       why = error instanceof Error ? error.message : String(error);
     }
-    for (const [at, { done, refused }] of waited.entries()) {
-      if (at > 0 && at % answersTogether === 0) await nextTurn();
+    let left = answersTogether;
+    for (const { done, refused } of waited) {
+      if (left === 0) {
+        await nextTurn();
+        left = answersTogether;
+      }
+      left -= 1;
       try {
         if (why === undefined) done();
         else refused(why);

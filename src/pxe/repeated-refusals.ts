@@ -36,8 +36,9 @@ export function createRepeatedRefusals(limit = 4096): RepeatedRefusals {
 /** Who is told of what; undefined for an answer that is always worth an event. */
 function subject(
   mac: MacAddress,
-  { event, ...decision }: DhcpDecision,
+  decision: DhcpDecision,
 ): { who: string; what: string } | undefined {
+  const { event } = decision;
   if (event?.kind === 'dhcp-problem' && event.problem === 'pool-full') {
     // The pool is full for everybody, however many machines ask.
     return { who: 'pool', what: event.reason };

@@ -13,6 +13,11 @@ import { replyDestination } from './reply-destination.ts';
 /** Message types of a server (RFC 2132 §9.6). */
 export const messageNumber = { offer: 2, ack: 5, nak: 6 } as const;
 
+const typeOption = {
+  offer: Uint8Array.of(messageNumber.offer),
+  ack: Uint8Array.of(messageNumber.ack),
+} as const;
+
 /** A NAK: the client may not use the address that it asks for. */
 export function refuseAddress(
   client: DhcpClient,
@@ -59,11 +64,11 @@ export function replyWith(
   const fixed = networkOptions(facts.site, network);
   // What a client cannot do without comes first: a small client gets as many as fit.
   const options = new Map<number, Uint8Array>([
-    [dhcpOption.messageType, Uint8Array.of(messageNumber[type])],
+    [dhcpOption.messageType, typeOption[type]],
     [dhcpOption.serverId, ipv4Bytes(serverId(client, facts))],
   ]);
-  const seconds = facts.leaseSeconds ?? usualLeaseSeconds;
-  if (yiaddr !== noAddress) options.set(dhcpOption.leaseTime, uint32Bytes(seconds));
+  const times = leaseTimes(facts.leaseSeconds ?? usualLeaseSeconds);
+  if (yiaddr !== noAddress) options.set(dhcpOption.leaseTime, times.lease);
   options.set(dhcpOption.subnetMask, fixed.mask);
   if (fixed.router && isRouted(client, place)) options.set(dhcpOption.router, fixed.router);
   if (isBoot) for (const [code, value] of boot.options) options.set(code, value);
@@ -72,8 +77,8 @@ export function replyWith(
   options.set(dhcpOption.hostName, textBytes(place.name));
   for (const [code, value] of fixed.afterName) options.set(code, value);
   if (yiaddr !== noAddress) {
-    options.set(dhcpOption.renewalTime, uint32Bytes(Math.floor(seconds * 0.5)));
-    options.set(dhcpOption.rebindingTime, uint32Bytes(Math.floor(seconds * 0.875)));
+    options.set(dhcpOption.renewalTime, times.renewal);
+    options.set(dhcpOption.rebindingTime, times.rebinding);
   }
   return {
     kind: 'reply',
@@ -128,6 +133,27 @@ export function serverId(client: DhcpClient, facts: DhcpFacts): Ipv4 {
  */
 function isRouted(client: DhcpClient, place: Place): boolean {
   return place.kind === 'pool' || place.link.gateway || client.via !== 'os';
+}
+
+/** What everybody is told of the lease: T1 and T2 as RFC 2131 §4.4.5 has them. */
+interface LeaseTimes {
+  readonly seconds: number;
+  readonly lease: Uint8Array;
+  readonly renewal: Uint8Array;
+  readonly rebinding: Uint8Array;
+}
+
+let lastTimes: LeaseTimes | undefined;
+
+function leaseTimes(seconds: number): LeaseTimes {
+  if (lastTimes?.seconds === seconds) return lastTimes;
+  lastTimes = {
+    seconds,
+    lease: uint32Bytes(seconds),
+    renewal: uint32Bytes(Math.floor(seconds * 0.5)),
+    rebinding: uint32Bytes(Math.floor(seconds * 0.875)),
+  };
+  return lastTimes;
 }
 
 /** What everybody on a network is told of it. */

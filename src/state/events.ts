@@ -53,7 +53,7 @@ export interface EventLog {
 const gather = 50;
 
 /** Events that are written in one turn of the loop; meanwhile no machine gets an answer. */
-const writtenTogether = 64;
+const writtenTogether = 256;
 
 /** Milliseconds. */
 const retryAfter = 5000;

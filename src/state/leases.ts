@@ -48,30 +48,27 @@ export function createLeaseTable(): LeaseTable {
   const byAddress = new Map<Ipv4, Lease>();
   const watchers: ((address: Ipv4) => void)[] = [];
 
-  function drop(lease: Lease | undefined): void {
-    if (!lease) return;
-    byMac.delete(lease.mac);
-    byAddress.delete(lease.address);
-  }
-
   return {
     of: (mac) => byMac.get(mac),
     at: (address) => byAddress.get(address),
     put(lease) {
       const former = byMac.get(lease.mac);
-      drop(former);
-      drop(byAddress.get(lease.address));
+      const isMoved = former !== undefined && former.address !== lease.address;
+      if (isMoved) byAddress.delete(former.address);
+      const evicted = byAddress.get(lease.address);
+      if (evicted && evicted.mac !== lease.mac) byMac.delete(evicted.mac);
       byMac.set(lease.mac, lease);
       byAddress.set(lease.address, lease);
       for (const changed of watchers) {
-        if (former && former.address !== lease.address) changed(former.address);
+        if (isMoved) changed(former.address);
         changed(lease.address);
       }
     },
     delete(mac) {
       const lease = byMac.get(mac);
       if (!lease) return;
-      drop(lease);
+      byMac.delete(mac);
+      byAddress.delete(lease.address);
       for (const changed of watchers) changed(lease.address);
     },
     watch: (changed) => void watchers.push(changed),
