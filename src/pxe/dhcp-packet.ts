@@ -52,21 +52,21 @@ export const defaultMaxBytes = 576 - 28;
 /** Reads a message; refuses with a reason what is short, has another cookie or cut-off options. Never throws. */
 export function parseDhcpPacket(bytes: Uint8Array): ParsedDhcpPacket {
   if (bytes.length < headerSize + 4) return refusal(`${bytes.length} bytes are no DHCP message`);
-  const data = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const op = data.readUInt8(0);
+  const data = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const op = bytes[0];
   if (op !== 1 && op !== 2) return refusal(`op ${op} is neither request nor reply`);
-  const hlen = data.readUInt8(2);
+  const hlen = bytes[2] ?? 0;
   if (hlen > 16) return refusal(`a hardware address of ${hlen} bytes`);
-  if (data.readUInt32BE(headerSize) !== cookie) return refusal('the magic cookie is missing');
+  if (data.getUint32(headerSize) !== cookie) return refusal('the magic cookie is missing');
 
-  const sname = () => data.subarray(44, 44 + snameSize);
-  const file = () => data.subarray(108, 108 + fileSize);
-  const own = parseOptions([data.subarray(headerSize + 4)]);
+  const sname = () => bytes.subarray(44, 44 + snameSize);
+  const file = () => bytes.subarray(108, 108 + fileSize);
+  const own = parseOptions([bytes.subarray(headerSize + 4)]);
   if (!own.ok) return refusal(own.reason);
   const overload = own.options.get(dhcpOption.overload)?.[0] ?? 0;
   const parsed = overload
     ? parseOptions([
-        data.subarray(headerSize + 4),
+        bytes.subarray(headerSize + 4),
         ...(overload & 1 ? [file()] : []),
         ...(overload & 2 ? [sname()] : []),
       ])
@@ -75,24 +75,24 @@ export function parseDhcpPacket(bytes: Uint8Array): ParsedDhcpPacket {
   // It told where options stand, and says nothing more once they are read.
   parsed.options.delete(dhcpOption.overload);
 
-  const address = (at: number) => ipv4FromNumber(data.readUInt32BE(at));
+  const address = (at: number) => ipv4FromNumber(data.getUint32(at));
   return {
     kind: 'packet',
     packet: {
       op: op === 1 ? 'request' : 'reply',
-      htype: data.readUInt8(1),
+      htype: bytes[1] ?? 0,
       hlen,
-      hops: data.readUInt8(3),
-      xid: data.readUInt32BE(4),
-      secs: data.readUInt16BE(8),
-      broadcast: (data.readUInt16BE(10) & 0x8000) !== 0,
+      hops: bytes[3] ?? 0,
+      xid: data.getUint32(4),
+      secs: data.getUint16(8),
+      broadcast: ((bytes[10] ?? 0) & 0x80) !== 0,
       ciaddr: address(12),
       yiaddr: address(16),
       siaddr: address(20),
       giaddr: address(24),
-      chaddr: new Uint8Array(data.subarray(28, 44)),
-      sname: overload & 2 || data[44] === 0 ? '' : (readText(sname()) ?? ''),
-      file: overload & 1 || data[108] === 0 ? '' : (readText(file()) ?? ''),
+      chaddr: new Uint8Array(bytes.buffer, bytes.byteOffset + 28, 16),
+      sname: overload & 2 || bytes[44] === 0 ? '' : (readText(sname()) ?? ''),
+      file: overload & 1 || bytes[108] === 0 ? '' : (readText(file()) ?? ''),
       options: parsed.options,
     },
   };

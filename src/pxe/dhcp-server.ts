@@ -98,9 +98,9 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
       machine: identifyMachine(site, clientIdentity(client)),
     };
     const segment = chooseSegment(listener.hears, client, who.machine, site);
-    const decision = decideDhcpReply(client, {
+    const facts: { -readonly [Key in keyof DhcpFacts]: DhcpFacts[Key] } = {
       site,
-      ...who,
+      machine: who.machine,
       serverAddress: segment.serverAddress,
       httpServer: segment.httpServer,
       leases: input.leases,
@@ -108,10 +108,12 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
       pools,
       isOurLoader: firmware.isOurLoader(client.mac, input.loaderFetchedAt(client.mac), at),
       ports: segment.ports,
-      ...(listener.asksBootServer ? { bootServerAsker: from } : {}),
       now: at,
-      ...(input.leaseSeconds === undefined ? {} : { leaseSeconds: input.leaseSeconds }),
-    });
+    };
+    if (who.rival !== undefined) facts.rival = who.rival;
+    if (listener.asksBootServer) facts.bootServerAsker = from;
+    if (input.leaseSeconds !== undefined) facts.leaseSeconds = input.leaseSeconds;
+    const decision = decideDhcpReply(client, facts);
     return { segment, decision, isStranger: who.machine.kind !== 'node' };
   }
 
@@ -139,8 +141,10 @@ export async function startDhcpServer(input: DhcpServerInput): Promise<DhcpServe
     remote: WirePacket['remote'],
     bytes: Uint8Array,
   ): void {
-    const about = { at: now(), machine: mac, via, direction, local, remote };
-    input.onPacket?.({ ...about, protocol: 'dhcp', summary: '', bytes });
+    const protocol = 'dhcp';
+    const summary = '';
+    const at = now();
+    input.onPacket?.({ at, machine: mac, via, direction, local, remote, protocol, summary, bytes });
   }
 
   function receive(

@@ -105,9 +105,10 @@ export function identifyClient(packet: DhcpPacket): IdentifiedClient {
   const requested = readIpv4(options.get(dhcpOption.requestedAddress));
   const serverId = readIpv4(options.get(dhcpOption.serverId));
   const hostName = readText(options.get(dhcpOption.hostName));
-  const agent = parseSubOptions(options.get(dhcpOption.relayAgent));
+  const agentOption = options.get(dhcpOption.relayAgent);
+  const agent = agentOption && parseSubOptions(agentOption);
   const relay = readRelay(packet, agent);
-  const port = readPort(agent);
+  const port = agent && readPort(agent);
   const maxMessage = readUint16(options.get(dhcpOption.maxMessageSize)) ?? 0;
   const client: { -readonly [K in keyof DhcpClient]: DhcpClient[K] } = {
     messageType,
@@ -200,6 +201,7 @@ function readUserClasses(value: Uint8Array): readonly string[] {
 }
 
 function readArchitecture(value: Uint8Array | undefined, vendorClass: string): number | undefined {
+  if (value === undefined && vendorClass === '') return undefined;
   const listed: number[] = [];
   for (let at = 0; value && at + 1 < value.length; at += 2) {
     listed.push(((value[at] ?? 0) << 8) | (value[at + 1] ?? 0));
@@ -243,10 +245,10 @@ function agentBytes(options: DhcpOptions): number {
 
 const relaySub = { circuitId: 1, remoteId: 2, linkSelection: 5, serverIdOverride: 11 } as const;
 
-function readRelay(packet: DhcpPacket, sub: DhcpOptions): Relay | undefined {
+function readRelay(packet: DhcpPacket, sub: DhcpOptions | undefined): Relay | undefined {
   if (packet.giaddr === noAddress) return undefined;
-  const link = readIpv4(sub.get(relaySub.linkSelection));
-  const serverId = readIpv4(sub.get(relaySub.serverIdOverride));
+  const link = readIpv4(sub?.get(relaySub.linkSelection));
+  const serverId = readIpv4(sub?.get(relaySub.serverIdOverride));
   return {
     giaddr: packet.giaddr,
     ...(link === undefined ? {} : { link }),

@@ -39,10 +39,11 @@ export function identifyDhcpClient(
   parts: IdentifyParts,
   client: DhcpClient,
 ): Pick<DhcpFacts, 'machine' | 'rival'> {
-  const { port, ...said } = clientIdentity(client);
   // A management controller asks through the port of its machine's first card, and is not that machine.
   const netboots = client.via !== 'os' || client.arch !== undefined;
-  if (netboots) parts.known.heard({ ...said, ...(port ? { port } : {}) });
+  if (netboots) parts.known.heard(clientIdentity(client));
+  const { mac, uuid } = client;
+  const said = uuid === undefined ? { mac } : { mac, uuid };
   const { machine, rival } = identifyByMemory(parts, said);
   if (machine.kind !== 'node' || rival === undefined) return { machine };
   return { machine, rival: describeRival(machine, rival) };
