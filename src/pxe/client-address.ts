@@ -106,10 +106,13 @@ function machineName(machine: Machine): string {
 
 /** A relay names the client's subnet; a client that has an address renews it directly from anywhere. */
 function clientNetwork(client: DhcpClient, site: Site, serverAddress: Ipv4): Network | undefined {
-  const networks = [...site.networks.values()];
-  const containing = (address: Ipv4) => networks.find((n) => cidrContains(n.subnet, address));
+  const first = (means: (network: Network) => boolean): Network | undefined => {
+    for (const network of site.networks.values()) if (means(network)) return network;
+    return undefined;
+  };
+  const containing = (address: Ipv4) => first((n) => cidrContains(n.subnet, address));
   if (client.relay) return containing(client.relay.link ?? client.relay.giaddr);
-  const own = networks.find((n) => n.server === serverAddress);
+  const own = first((n) => n.server === serverAddress);
   if (client.ciaddr === noAddress) return own;
   const there = containing(client.ciaddr);
   return there?.dhcp === 'server' || there?.dhcp === 'proxy' ? there : own;

@@ -110,14 +110,24 @@ function isEssential(code: number): boolean {
 /** Bytes that the end mark and those options take which cannot be left out. */
 export function leastRoom(options: DhcpOptions): number {
   let bytes = 1;
-  for (const [code, value] of options) {
+  options.forEach((value, code) => {
     if (isEssential(code)) bytes += packedSize(value);
-  }
+  });
+  return bytes;
+}
+
+/** Bytes that all of them and the end mark take. */
+export function roomOfAll(options: DhcpOptions): number {
+  let bytes = 1;
+  options.forEach((value) => {
+    bytes += packedSize(value);
+  });
   return bytes;
 }
 
 /**
- * Which options stand where, so that they and the end mark take at most `room` bytes; values over 255 bytes are split (RFC 3396).
+ * Which options stand where, so that they and the end mark take at most `room` bytes, which is less than all of them
+ * need; values over 255 bytes are split (RFC 3396).
  * What does not fit goes into `file` and `sname` where these are free (option 52, RFC 2132 §9.3), else it is left
  * out, later options first; but never option 82, which goes last (RFC 3046 §2.2), nor what an answer needs.
  */
@@ -129,19 +139,12 @@ export function placeOptions(
   const parts: Option[] = [];
   const others: Option[] = [];
   const tail: Option[] = [];
-  let bytes = 1;
   for (const option of options) {
-    const [code, value] = option;
-    bytes += packedSize(value);
+    const [code] = option;
     if (code === dhcpOption.relayAgent) tail.push(option);
-    else if (isEssential(code)) parts.push(option);
-    else others.push(option);
+    else (isEssential(code) ? parts : others).push(option);
   }
-  for (const option of others) parts.push(option);
-  if (bytes <= room) {
-    for (const option of tail) parts.push(option);
-    return { options: parts, bytes };
-  }
+  parts.push(...others);
   const space = room - sizeOf(tail) - 1;
   const plain = fill(parts, space);
   const inFile = fill(fill(parts, space - overloadBytes).rest, Math.max(1, free.file ?? 0) - 1);
@@ -193,27 +196,49 @@ function sizeOf(options: readonly Option[]): number {
 }
 
 /** Writes the options and the end mark into `bytes`, the first one at `at`. */
-export function writeOptions({ options }: OptionList, bytes: Uint8Array, at = 0): void {
-  for (const [code, value] of options) {
-    // Most are of a few bytes, for which a copy in the engine takes longer than this loop.
-    if (value.length <= 16) {
-      bytes[at] = code;
-      bytes[at + 1] = value.length;
-      at += 2;
-      for (const byte of value) bytes[at++] = byte;
-      continue;
+export function writeOptions({ options }: OptionList, bytes: Uint8Array, at: number): void {
+  let end = at;
+  for (const [code, value] of options) end = writeOption(code, value, bytes, end);
+  bytes[end] = dhcpOption.end;
+}
+
+/** Writes all of them in the order of {@link placeOptions} and the end mark into `bytes`, the first one at `at`. */
+export function writeAllOptions(options: DhcpOptions, bytes: Uint8Array, at: number): void {
+  let end = at;
+  options.forEach((value, code) => {
+    if (isEssential(code) && code !== dhcpOption.relayAgent) {
+      end = writeOption(code, value, bytes, end);
     }
-    let from = 0;
-    do {
-      const piece = value.length > 255 ? value.subarray(from, from + 255) : value;
-      bytes[at] = code;
-      bytes[at + 1] = piece.length;
-      bytes.set(piece, at + 2);
-      at += 2 + piece.length;
-      from += 255;
-    } while (from < value.length);
+  });
+  options.forEach((value, code) => {
+    if (!isEssential(code)) end = writeOption(code, value, bytes, end);
+  });
+  const agent = options.get(dhcpOption.relayAgent);
+  if (agent) end = writeOption(dhcpOption.relayAgent, agent, bytes, end);
+  bytes[end] = dhcpOption.end;
+}
+
+/** Gives back where the next one begins. */
+function writeOption(code: number, value: Uint8Array, bytes: Uint8Array, start: number): number {
+  let at = start;
+  // Most are of a few bytes, for which a copy in the engine takes longer than this loop.
+  if (value.length <= 16) {
+    bytes[at] = code;
+    bytes[at + 1] = value.length;
+    at += 2;
+    for (const byte of value) bytes[at++] = byte;
+    return at;
   }
-  bytes[at] = dhcpOption.end;
+  let from = 0;
+  do {
+    const piece = value.length > 255 ? value.subarray(from, from + 255) : value;
+    bytes[at] = code;
+    bytes[at + 1] = piece.length;
+    bytes.set(piece, at + 2);
+    at += 2 + piece.length;
+    from += 255;
+  } while (from < value.length);
+  return at;
 }
 
 /** Sub-options of options 43, 82 and 175; reading stops at the first that is cut off. */
@@ -245,7 +270,9 @@ export function packSubOptions(entries: readonly (readonly [number, Uint8Array])
 
 /** Four bytes as an address; undefined where there are more or fewer. */
 export function readIpv4(value: Uint8Array | undefined): Ipv4 | undefined {
-  return value?.length === 4 ? ipv4FromNumber(bufferOf(value).readUInt32BE(0)) : undefined;
+  if (value?.length !== 4) return undefined;
+  const [a = 0, b = 0, c = 0, d = 0] = value;
+  return ipv4FromNumber(((a << 24) | (b << 16) | (c << 8) | d) >>> 0);
 }
 
 /** Two bytes, big-endian; undefined where there are fewer. */

@@ -6,6 +6,8 @@ import {
   parseOptions,
   placeOptions,
   readText,
+  roomOfAll,
+  writeAllOptions,
   writeOptions,
 } from './dhcp-options.ts';
 
@@ -113,11 +115,16 @@ export function hasRoom({ options }: DhcpPacket, maxBytes: number): boolean {
  * a `file` or `sname` that is too long for its field stays out of it, and its option carries it.
  */
 export function packDhcpPacket(packet: DhcpPacket, maxBytes: number = defaultMaxBytes): Uint8Array {
-  const placed = placeOptions(packet.options, maxBytes - headerSize - 4, {
-    file: packet.file === '' ? fileSize : 0,
-    sname: packet.sname === '' ? snameSize : 0,
-  });
-  const size = Math.max(leastSize, headerSize + 4 + placed.bytes);
+  const room = maxBytes - headerSize - 4;
+  const wanted = roomOfAll(packet.options);
+  const placed =
+    wanted <= room
+      ? undefined
+      : placeOptions(packet.options, room, {
+          file: packet.file === '' ? fileSize : 0,
+          sname: packet.sname === '' ? snameSize : 0,
+        });
+  const size = Math.max(leastSize, headerSize + 4 + (placed?.bytes ?? wanted));
   const bytes = Buffer.allocUnsafe(size).fill(0);
   bytes[0] = packet.op === 'request' ? 1 : 2;
   bytes[1] = packet.htype;
@@ -141,9 +148,10 @@ export function packDhcpPacket(packet: DhcpPacket, maxBytes: number = defaultMax
     bytes.write(packet.sname, 44, 'latin1');
   }
   if (packet.file !== '' && packet.file.length < fileSize) bytes.write(packet.file, 108, 'latin1');
-  if (placed.file) writeOptions(placed.file, bytes, 108);
-  if (placed.sname) writeOptions(placed.sname, bytes, 44);
+  if (placed?.file) writeOptions(placed.file, bytes, 108);
+  if (placed?.sname) writeOptions(placed.sname, bytes, 44);
   bytes.writeUInt32BE(cookie, headerSize);
-  writeOptions(placed, bytes, headerSize + 4);
+  if (placed) writeOptions(placed, bytes, headerSize + 4);
+  else writeAllOptions(packet.options, bytes, headerSize + 4);
   return bytes;
 }

@@ -65,7 +65,7 @@ export function replyWith(
   // What a client cannot do without comes first: a small client gets as many as fit.
   const options = new Map<number, Uint8Array>([
     [dhcpOption.messageType, typeOption[type]],
-    [dhcpOption.serverId, ipv4Bytes(serverId(client, facts))],
+    [dhcpOption.serverId, serverIdBytes(serverId(client, facts))],
   ]);
   const times = leaseTimes(facts.leaseSeconds ?? usualLeaseSeconds);
   if (yiaddr !== noAddress) options.set(dhcpOption.leaseTime, times.lease);
@@ -133,6 +133,14 @@ export function serverId(client: DhcpClient, facts: DhcpFacts): Ipv4 {
  */
 function isRouted(client: DhcpClient, place: Place): boolean {
   return place.kind === 'pool' || place.link.gateway || client.via !== 'os';
+}
+
+let lastServerId: { readonly address: Ipv4; readonly bytes: Uint8Array } | undefined;
+
+/** The same for nearly every answer. */
+function serverIdBytes(address: Ipv4): Uint8Array {
+  if (lastServerId?.address !== address) lastServerId = { address, bytes: ipv4Bytes(address) };
+  return lastServerId.bytes;
 }
 
 /** What everybody is told of the lease: T1 and T2 as RFC 2131 §4.4.5 has them. */

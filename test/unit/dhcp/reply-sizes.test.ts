@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { identifyMachine } from '../../../src/boot/identify-machine.ts';
-import { placeOptions, writeOptions } from '../../../src/pxe/dhcp-options.ts';
+import {
+  placeOptions,
+  roomOfAll,
+  writeAllOptions,
+  writeOptions,
+} from '../../../src/pxe/dhcp-options.ts';
 import { packDhcpPacket, parseDhcpPacket } from '../../../src/pxe/dhcp-packet.ts';
 import { decideDhcpReply } from '../../../src/pxe/dhcp-reply.ts';
 import { aDhcpSite, serverAddress } from './a-dhcp-site.ts';
@@ -57,8 +62,24 @@ describe('a message whose options do not fit', () => {
     const options = new Map<number, Uint8Array>([long(224, 30), [53, Uint8Array.of(5)]]);
     const placed = placeOptions(options, 10);
     const bytes = new Uint8Array(placed.bytes);
-    writeOptions(placed, bytes);
+    writeOptions(placed, bytes, 0);
     expect([...bytes]).toEqual([53, 1, 5, 255]);
+  });
+
+  it('writes them in the same order whether or not their places are looked for', () => {
+    const options = new Map([
+      [82, Uint8Array.of(9, 9)],
+      long(224, 300),
+      [53, Uint8Array.of(5)],
+      [12, Uint8Array.of(97)],
+      [51, Uint8Array.of(0, 0, 1, 0)],
+    ] as const);
+    const placed = placeOptions(options, 1000);
+    const [sought, whole] = [new Uint8Array(placed.bytes), new Uint8Array(roomOfAll(options))];
+    writeOptions(placed, sought, 0);
+    writeAllOptions(options, whole, 0);
+    expect(whole).toEqual(sought);
+    expect(whole.subarray(-5)).toEqual(Uint8Array.of(82, 2, 9, 9, 255));
   });
 });
 
