@@ -1,15 +1,12 @@
 import { type Ipv4, ipv4FromNumber, ipv4ToNumber } from '../net/ipv4.ts';
+import { type DhcpOptions, dhcpOption, parseOptions, readText } from './dhcp-options.ts';
 import {
-  type DhcpOptions,
-  dhcpOption,
   leastRoom,
-  parseOptions,
   placeOptions,
-  readText,
   roomOfAll,
   writeAllOptions,
   writeOptions,
-} from './dhcp-options.ts';
+} from './write-options.ts';
 
 /** A DHCP message (RFC 2131 §2). */
 export interface DhcpPacket {

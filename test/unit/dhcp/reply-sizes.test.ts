@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { identifyMachine } from '../../../src/boot/identify-machine.ts';
+import { packDhcpPacket, parseDhcpPacket } from '../../../src/pxe/dhcp-packet.ts';
+import { decideDhcpReply } from '../../../src/pxe/dhcp-reply.ts';
 import {
   placeOptions,
   roomOfAll,
   writeAllOptions,
   writeOptions,
-} from '../../../src/pxe/dhcp-options.ts';
-import { packDhcpPacket, parseDhcpPacket } from '../../../src/pxe/dhcp-packet.ts';
-import { decideDhcpReply } from '../../../src/pxe/dhcp-reply.ts';
+} from '../../../src/pxe/write-options.ts';
 import { aDhcpSite, serverAddress } from './a-dhcp-site.ts';
 import { addressFacts } from './address-facts.ts';
 import { client, message, type Said, speaker } from './messages.ts';
