@@ -21,6 +21,7 @@ import { loadSite } from '../site/load-site.ts';
 import type { Site } from '../site/site.ts';
 import { type GlobalOptions, say } from './command.ts';
 import { withControl } from './lab-control.ts';
+import { tellStages } from './lab-watch.ts';
 
 /** What can be typed after `lab test`, read. */
 export interface RehearsalWishes {
@@ -80,6 +81,7 @@ export async function rehearse(globals: GlobalOptions, wishes: RehearsalWishes):
         if (mailbox) tellNote(`mail: ${mailbox.address} is added, to send a mail to`);
       },
       only: guests,
+      inTurn: true,
       memory: wishes.memory,
       ...(wishes.accelerator ? { accelerator: wishes.accelerator } : {}),
       folder: wishes.root,
@@ -112,7 +114,7 @@ interface Part {
 async function prove(
   lab: Scenario,
   { guests, left, mailbox }: Part,
-  notes: readonly string[],
+  notes: string[],
   globals: GlobalOptions,
   wishes: RehearsalWishes,
 ): Promise<Rehearsal> {
@@ -122,9 +124,14 @@ async function prove(
     const loaded = await loadSite(lab.site);
     if (!loaded.ok) throw invalid(loaded.problems);
     const plan = planRehearsal(loaded.value, new Set(guests), left);
+    const { accelerator } = lab.lab.plan;
+    const slow = accelerator === 'tcg' ? ', emulated: times are an upper bound' : '';
+    notes.push(`guests ran under ${accelerator.toUpperCase()}${slow}`);
+    const over = new AbortController();
+    void tellStages(lab.lab, start, over.signal);
     const found = await runRehearsal(lab, loaded.value, plan, mailbox, start, (result) => {
       if (!globals.json) say(renderResult(result));
-    });
+    }).finally(() => over.abort());
     await keepConsoles(lab, guests, join(wishes.report, 'consoles'));
     if (wishes.keep) {
       await writeReport({ ...found, notes }, wishes.report);

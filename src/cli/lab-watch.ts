@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type LabReport, readReport } from '../lab/control.ts';
+import type { Lab } from '../lab/lab.ts';
 import type { LabFolder } from '../lab/lab-folder.ts';
 import { columns, isSettled, labRows, renderChanges, renderRow } from '../lab/lab-view.ts';
 import { say } from './command.ts';
@@ -48,6 +49,24 @@ function redraw(report: LabReport, drawn: number): number {
   // Cursor up, then clear to the end of the screen: ECMA-48 CUU and ED.
   process.stdout.write(`${drawn > 0 ? `\x1b[${drawn}A\x1b[J` : ''}${lines.join('\n')}\n`);
   return lines.length;
+}
+
+/** Tells on standard error what stage machines come to, in seconds from `start`, until it is over. */
+export async function tellStages(lab: Lab, start: number, over: AbortSignal): Promise<void> {
+  let before: LabReport | undefined;
+  for (; !over.aborted; await sleep(500)) {
+    const rows = await lab.status().catch(() => undefined);
+    if (!rows || over.aborted) continue;
+    const { guests } = lab.plan;
+    const off = guests.map(({ name }) => name).filter((name) => !lab.guest(name));
+    const about = { phase: 'running', step: '', waiting: [], problem: '', ports: {} } as const;
+    const now = { ...about, consoleUrl: lab.consoleUrl, guests, rows, off };
+    const seconds = ((Date.now() - start) / 1000).toFixed(1);
+    for (const line of renderChanges(before, now)) {
+      process.stderr.write(`${seconds.padStart(6)} s  ${line}\n`);
+    }
+    before = now;
+  }
 }
 
 /** Says what changes, until the lab is over. */

@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { AppError } from '../errors.ts';
@@ -26,6 +25,7 @@ import {
   startSupervisor,
   supervisorLog,
 } from '../lab/supervisor.ts';
+import { bootsAtOnce } from '../lab/switch-on.ts';
 import { defaultMemory, planGuests, type VmSpec } from '../lab/vm-spec.ts';
 import { choosePart } from '../rehearsal/plan-rehearsal.ts';
 import { renderProblems } from '../render-problems.ts';
@@ -249,7 +249,7 @@ async function planLab(
     throw new AppError('lab-memory', 'there is no memory for a single guest', 'free some memory');
   }
   const fit = budget.fit.map((guest) => guest.name);
-  const atOnce = choice.accelerator === 'tcg' ? 2 * availableParallelism() : fit.length;
+  const atOnce = Math.min(fit.length, bootsAtOnce(choice.accelerator));
   const inTurn = fit.slice(atOnce);
   if (inTurn.length > 0) {
     say(`first ${fit.slice(0, atOnce).join(', ')}; then, as these arrive, ${inTurn.join(', ')}`);

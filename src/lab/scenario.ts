@@ -23,6 +23,7 @@ import { ensureImage, type LabImage, labImageOf } from './lab-image.ts';
 import { planNetwork } from './network-plan.ts';
 import type { Accelerator } from './qemu-args.ts';
 import { connectThroughRelay, startForward } from './relay.ts';
+import { bootsAtOnce, switchOnInTurn } from './switch-on.ts';
 import { defaultMemory, type GuestHardware, planGuests } from './vm-spec.ts';
 
 /** What a scenario wants to start with. */
@@ -56,6 +57,8 @@ export interface ScenarioOptions {
   readonly memory?: number;
   /** How guests run; as a try shows where absent. */
   readonly accelerator?: Accelerator;
+  /** Whether guests are switched on a few at a time, as many as the processors carry; all at once where absent. */
+  readonly inTurn?: boolean;
   /** A folder of its own for the lab, taken away before and after; a new one where absent. */
   readonly folder?: string;
   /** Where folders of scenarios that failed are kept; they go with the scenario where absent. */
@@ -151,12 +154,14 @@ export async function withLab<T>(
       ...(options.only ? { only: options.only } : {}),
     });
     const accelerator = options.accelerator ?? (await chooseAccelerator(image.kernel)).accelerator;
+    const atOnce = options.inTurn ? bootsAtOnce(accelerator) : guests.length;
+    const inTurn = guests.map(({ name }) => name).slice(atOnce);
     const lab = await startLab(
       folder,
       {
         network: planNetwork(loaded.value, guests),
         guests,
-        off: options.off ? guests.map((guest) => guest.name) : [],
+        off: options.off ? guests.map((guest) => guest.name) : inTurn,
         vips: [],
         accelerator,
         roms: image.roms,
@@ -165,7 +170,14 @@ export async function withLab<T>(
       () => {},
     );
     stops.push(() => lab.stop());
-    const result = await run(scenarioOf(lab, options, stops));
+    const over = new AbortController();
+    stops.push(async () => over.abort());
+    const turns = switchOnInTurn(lab, { guests, inTurn, atOnce }, () => {}, over.signal);
+    const result = await Promise.race([
+      run(scenarioOf(lab, options, stops)),
+      // Its failure is the scenario's; its end is nobody's.
+      turns.then(() => new Promise<never>(() => {})),
+    ]);
     await stopAll(stops);
     await rm(folder.root, { recursive: true });
     report(`${options.name}: ${seconds(start)} s under ${accelerator}`);

@@ -3,7 +3,17 @@ import type { VolumeStatus } from '../http/volume-status.ts';
 import { fetchVolumes } from '../lab/boot-server.ts';
 import type { Holders, VolumeProof, VolumeToMake } from './plan-rehearsal.ts';
 import { longestGap, type RecordWriter, startRecordWriter } from './record-writer.ts';
-import { comeBack, power, type Run, returnLimit, since, tell, waitReady } from './run.ts';
+import {
+  comeBack,
+  lastLine,
+  power,
+  type Run,
+  returnLimit,
+  since,
+  tell,
+  waitAllReady,
+  waitReady,
+} from './run.ts';
 
 /**
  * Makes volumes on the lab's blank disks while their nodes boot, and proves that both copies are the same and
@@ -20,7 +30,7 @@ export async function makeVolumes(
     const from = Date.now();
     const mounted = client === undefined ? '' : `, and ${client} mounts it`;
     const title = `volume ${name} is made on ${nodes.join(' and ')}${mounted}`;
-    const problem = await make(run, volume).catch((error: Error) => error.message);
+    const problem = await make(run, volume).catch((error: Error) => lastLine(error.message));
     if (problem === '') made.add(name);
     tell(run, {
       group: 'volume',
@@ -79,11 +89,8 @@ export async function proveVolumeLoss(
     tell(run, { ...told, title: `loss of one of the ${what}`, outcome: 'not tried', detail });
   const missing = volumes.find(({ name }) => !made.has(name));
   if (missing) return skip(`volume ${missing.name} is not there with both nodes there`);
-  const rows = await Promise.all(
-    [...nodes, ...volumes.map(({ client }) => client)].map(run.lab.row),
-  );
-  const unready = rows.find((row) => row.stage !== 'ready');
-  if (unready) return skip(`${unready.name} is ${unready.stage} ${unready.reason}`.trim());
+  const unready = await waitAllReady(run, [...nodes, ...volumes.map(({ client }) => client)]);
+  if (unready !== '') return skip(unready);
   const writers = new Map<VolumeProof, RecordWriter>();
   try {
     for (const volume of volumes) {

@@ -33,6 +33,7 @@ export function renderHtml(rehearsal: Rehearsal): string {
 <style>
 body { font: 15px/1.4 sans-serif; margin: 2em; color: #222; }
 table { border-collapse: collapse; margin: 1em 0; }
+td:nth-child(1), td:nth-child(3) { white-space: nowrap; }
 td, th { text-align: left; vertical-align: top; padding: 0.2em 1em 0.2em 0; border-bottom: 1px solid #e3e3e8; }
 .passed td:first-child { color: #2f7d3d; }
 .failed td:first-child { color: #c43c39; font-weight: bold; }

@@ -7,7 +7,7 @@ import { volumesToMake } from './plan-rehearsal.ts';
 import { proveBoot } from './prove-boot.ts';
 import { makeVolumes } from './prove-volumes.ts';
 import type { Lane, Mark, ProofResult } from './result.ts';
-import { bootPatience, type Run, since, tell } from './run.ts';
+import { bootPatience, lastLine, type Run, since, tell } from './run.ts';
 
 /** A machine of a round as the boot server knows it, and what it shall be. */
 export interface TestedGuest {
@@ -109,8 +109,4 @@ echo "\${said:-its ready command ended with $code}"`;
     if (said === '' || tries === readyTries) return lastLine(said);
     await sleep(5_000);
   }
-}
-
-function lastLine(text: string): string {
-  return (text.trim().split('\n').at(-1) ?? '').slice(0, 300);
 }

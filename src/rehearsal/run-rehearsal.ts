@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Scenario } from '../lab/scenario.ts';
@@ -20,6 +20,7 @@ import {
   returnLimit,
   since,
   tell,
+  waitAllReady,
   waitReady,
 } from './run.ts';
 import { startWatch, type Watch } from './watch.ts';
@@ -61,7 +62,8 @@ export async function runRehearsal(
   if (!mailbox) for (const { service } of plan.mails) tell(run, noDomain(service));
   for (const pair of plan.losses) await proveLoss(run, pair, served);
   for (const pair of plan.holders) await proveVolumeLoss(run, pair, made);
-  if (mailbox && plan.losses.length + plan.holders.length > 0) {
+  const wasLost = [...run.power.values()].flat().some((change) => change.power === 'off');
+  if (mailbox && wasLost) {
     await proveMail(run, plan.mails, mailbox, mails);
   }
   for (const { group, title, reason } of plan.untried) {
@@ -169,9 +171,8 @@ async function proveLoss(run: Run, pair: Pair, served: ReadonlySet<string>): Pro
     });
   const unserved = targets.find((target) => !served.has(nameTarget(target)));
   if (unserved) return skip(`${nameTarget(unserved)} does not answer with all of them there`);
-  const rows = await Promise.all(pair.nodes.map((node) => run.lab.row(node)));
-  const unready = rows.find((row) => row.stage !== 'ready');
-  if (unready) return skip(`${unready.name} is ${unready.stage} ${unready.reason}`.trim());
+  const unready = await waitAllReady(run, pair.nodes);
+  if (unready !== '') return skip(unready);
   const victim = await chooseVictim(run, pair, targets[0]);
   if (victim === undefined)
     return skip(`nobody of ${pair.nodes.join(', ')} has ${targets[0]?.address}`);
@@ -249,10 +250,12 @@ function oneForEachAddress(targets: readonly Target[]): readonly Target[] {
   return targets.filter((t, i) => targets.findIndex((o) => o.address === t.address) === i);
 }
 
-/** Copies what the machines said on their consoles into a folder, so that it outlives the lab. */
+/** Copies what the machines said on their consoles, and the boot server's log, into a folder, so that they outlive the lab. */
 export async function keepConsoles(lab: Scenario, names: readonly string[], folder: string) {
   await mkdir(folder, { recursive: true });
   for (const name of names) {
     await writeFile(join(folder, `${name}.log`), await lab.console(name).catch(() => ''));
   }
+  const served = await readFile(lab.lab.folder.serverLog, 'utf8').catch(() => '');
+  await writeFile(join(folder, 'boot-server.log'), served);
 }

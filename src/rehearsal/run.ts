@@ -59,19 +59,42 @@ export const since = (at: number) => (Date.now() - at) / 1_000;
 
 /** Waits until a node is ready by a boot after `from`; empty, or why it is not. */
 export async function waitReady(run: Run, node: string, from: number): Promise<string> {
-  const until = from + run.patience * 1_000;
-  for (; Date.now() < until; await sleep(500)) {
+  for (; ; await sleep(500)) {
     const row = await run.lab.row(node).catch(() => undefined);
-    if (!row || Date.parse(row.since) < from) continue;
-    if (row.stage === 'ready') return '';
-    // Roles may need one another, so what fails now may work when another has come.
-    const lastNews = Math.max(Date.parse(row.since), run.lastGood);
-    const isFinal = !run.isMaking && since(lastNews) > lasting;
-    if (row.stage === 'failed' && isFinal) return row.reason;
+    const isNew = row !== undefined && Date.parse(row.since) >= from;
+    if (isNew && row.stage === 'ready') return '';
+    const hasBooted = isNew && (row.stage === 'failed' || row.stage === 'silent');
+    // Roles may need one another, so what fails now may work when another has come or a volume is made.
+    if (hasBooted && run.isMaking) continue;
+    const isOver = hasBooted
+      ? since(Math.max(Date.parse(row.since), run.lastGood)) > lasting ||
+        since(Math.max(from, run.lastGood)) > run.patience
+      : since(from) > run.patience;
+    if (!isOver) continue;
+    if (row?.stage === 'failed') return row.reason;
+    return `it stopped at stage ${row?.stage ?? 'absent'}; ${row?.reason || 'see its console log'}`;
   }
-  const row = await run.lab.row(node).catch(() => undefined);
-  if (row?.stage === 'failed') return row.reason;
-  return `it stopped at stage ${row?.stage ?? 'absent'}; ${row?.reason || 'see its console log'}`;
+}
+
+/** Waits until all nodes are ready, for as long as a service may be away; empty, or who is not and why. */
+export async function waitAllReady(run: Run, nodes: readonly string[]): Promise<string> {
+  for (const from = Date.now(); ; await sleep(500)) {
+    const rows = await Promise.all(nodes.map(run.lab.row)).catch(() => []);
+    const unready = rows.find((row) => row.stage !== 'ready');
+    if (rows.length > 0 && !unready) return '';
+    if (since(from) < comeBack) continue;
+    if (!unready) return 'the boot server does not answer';
+    return `${unready.name} is ${unready.stage} ${unready.reason}`.trim();
+  }
+}
+
+/** The last line of a program's failure or of what a program said. */
+export function lastLine(text: string): string {
+  const last = text.trim().split('\n').at(-1) ?? '';
+  return last
+    .trim()
+    .replace(/^rolecall: /, '')
+    .slice(0, 300);
 }
 
 /** A client machine on a network; one for each, plugged in when it is first needed. */
