@@ -10,6 +10,7 @@ import { holdsWith } from '../lab/start-order.ts';
 import { planGuests } from '../lab/vm-spec.ts';
 import { adaptSite } from '../rehearsal/adapt-site.ts';
 import { addMailbox, type Mailbox } from '../rehearsal/add-mailbox.ts';
+import { leaveOutServices } from '../rehearsal/leave-out-services.ts';
 import { choosePart, planRehearsal } from '../rehearsal/plan-rehearsal.ts';
 import { renderHtml, renderJunit, renderResult, renderSum } from '../rehearsal/render-report.ts';
 import { renderTimeline } from '../rehearsal/render-timeline.ts';
@@ -77,6 +78,7 @@ export async function rehearse(globals: GlobalOptions, wishes: RehearsalWishes):
       site: wishes.source,
       edit: async (copy) => {
         for (const note of await adaptSite(copy)) tellNote(note);
+        for (const note of await leaveOutServices(copy, new Set(guests))) tellNote(note);
         mailbox = await addMailbox(copy, randomBytes(24));
         if (mailbox) tellNote(`mail: ${mailbox.address} is added, to send a mail to`);
       },
@@ -87,7 +89,7 @@ export async function rehearse(globals: GlobalOptions, wishes: RehearsalWishes):
       folder: wishes.root,
       report: (line) => process.stderr.write(`${line}\n`),
     },
-    (lab) => prove(lab, { guests, left, mailbox }, notes, globals, wishes),
+    (lab) => prove(lab, { site, guests, left, mailbox }, notes, globals, wishes),
   );
   await writeReport(rehearsal, wishes.report);
   const { results } = rehearsal;
@@ -105,6 +107,8 @@ export async function rehearse(globals: GlobalOptions, wishes: RehearsalWishes):
 
 /** What of a site is rehearsed. */
 interface Part {
+  /** The operator's, with the services that the lab's copy is without. */
+  readonly site: Site;
   readonly guests: readonly string[];
   /** Nodes that there is no memory for. */
   readonly left: readonly string[];
@@ -113,7 +117,7 @@ interface Part {
 
 async function prove(
   lab: Scenario,
-  { guests, left, mailbox }: Part,
+  { site, guests, left, mailbox }: Part,
   notes: string[],
   globals: GlobalOptions,
   wishes: RehearsalWishes,
@@ -123,7 +127,8 @@ async function prove(
     // The copy: the lab's machines may stand in for others of the operator's.
     const loaded = await loadSite(lab.site);
     if (!loaded.ok) throw invalid(loaded.problems);
-    const plan = planRehearsal(loaded.value, new Set(guests), left);
+    const whole = { ...loaded.value, services: site.services };
+    const plan = planRehearsal(whole, new Set(guests), left);
     const { accelerator } = lab.lab.plan;
     const slow = accelerator === 'tcg' ? ', emulated: times are an upper bound' : '';
     notes.push(`guests ran under ${accelerator.toUpperCase()}${slow}`);
