@@ -13,8 +13,8 @@ import { isLabRunning } from '../lab/control.ts';
 import { labFolder } from '../lab/lab-folder.ts';
 import { availableMemory, planMemory } from '../lab/memory-budget.ts';
 import type { Accelerator } from '../lab/qemu-args.ts';
-import { type ScenarioOptions, withLab } from '../lab/scenario.ts';
 import { defaultMemory, planGuests, spareMac } from '../lab/vm-spec.ts';
+import { type ScenarioOptions, withLab } from '../lab/with-lab.ts';
 import { adaptSite } from '../rehearsal/adapt-site.ts';
 import { lendRoles } from '../rehearsal/lend-roles.ts';
 import {

@@ -10,8 +10,8 @@
 import { appendFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { labFolder } from '../../src/lab/lab-folder.ts';
-import { withLab } from '../../src/lab/scenario.ts';
 import type { GuestHardware } from '../../src/lab/vm-spec.ts';
+import { withLab } from '../../src/lab/with-lab.ts';
 import { runProgram } from '../../src/system/run-program.ts';
 import { prepareDhclient } from '../interop/dhclient.ts';
 import { createDhcpSegment, type DhcpSegment } from '../interop/dhcp-segment.ts';
