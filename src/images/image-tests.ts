@@ -31,7 +31,7 @@ export interface WantedRole {
 export interface TestJudgement {
   /** Every wanted role passed. */
   readonly tested: boolean;
-  /** Roles that failed, or could not be tried: `mail failed: no answer within 8 seconds`. */
+  /** Roles that failed, or could not be tried: `mail failed: no answer within 15 seconds`. */
   readonly faults: readonly string[];
   /** Roles that were never tried in this image. */
   readonly missing: readonly string[];
