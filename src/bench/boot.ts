@@ -47,7 +47,7 @@ export const boot: Benchmark = {
       if (!first) throw new Error('no image was packed');
       return await withLab(
         {
-          ...{ name: 'boots', images: state, site, off: true, memory, report },
+          ...{ name: 'boots', images: state, site, memory, report, switchOn: 'by-scenario' },
           boot: [first.image.digest, ...packed.slice(1).map(({ image }) => image.digest)],
           keep: join(tmpdir(), 'rolecall-bench-failed'),
         },

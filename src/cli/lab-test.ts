@@ -84,7 +84,7 @@ export async function rehearse(globals: GlobalOptions, wishes: RehearsalWishes):
         if (mailbox) tellNote(`mail: ${mailbox.address} is added, to send a mail to`);
       },
       only: guests,
-      inTurn: true,
+      switchOn: 'in-turn',
       memory: wishes.memory,
       ...(wishes.accelerator ? { accelerator: wishes.accelerator } : {}),
       folder: wishes.root,

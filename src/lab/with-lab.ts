@@ -38,8 +38,11 @@ export interface ScenarioOptions {
   readonly edit?: (siteFolder: string) => Promise<void>;
   /** Names of guests to start; all where absent. */
   readonly only?: readonly string[];
-  /** Leaves every guest off until the scenario starts it. */
-  readonly off?: boolean;
+  /**
+   * How guests are switched on: all at once where absent, a few at a time, as many as the processors carry, or
+   * each by the scenario.
+   */
+  readonly switchOn?: 'in-turn' | 'by-scenario';
   /** Machines that no role file names; none where absent. */
   readonly spares?: number;
   /** Names of guests with UEFI firmware; none where absent. */
@@ -52,8 +55,6 @@ export interface ScenarioOptions {
   readonly memory?: number;
   /** How guests run; as a try shows where absent. */
   readonly accelerator?: Accelerator;
-  /** Whether guests are switched on a few at a time, as many as the processors carry; all at once where absent. */
-  readonly inTurn?: boolean;
   /** A folder of its own for the lab, taken away before and after; a new one where absent. */
   readonly folder?: string;
   /** Where folders of scenarios that failed are kept; they go with the scenario where absent. */
@@ -90,14 +91,15 @@ export async function withLab<T>(
       ...(options.only ? { only: options.only } : {}),
     });
     const accelerator = options.accelerator ?? (await chooseAccelerator(image.kernel)).accelerator;
-    const atOnce = options.inTurn ? bootsAtOnce(accelerator) : guests.length;
-    const inTurn = guests.map(({ name }) => name).slice(atOnce);
+    const names = guests.map(({ name }) => name);
+    const atOnce = options.switchOn === 'in-turn' ? bootsAtOnce(accelerator) : guests.length;
+    const inTurn = names.slice(atOnce);
     const lab = await startLab(
       folder,
       {
         network: planNetwork(loaded.value, guests),
         guests,
-        off: options.off ? guests.map((guest) => guest.name) : inTurn,
+        off: options.switchOn === 'by-scenario' ? names : inTurn,
         vips: [],
         accelerator,
         roms: image.roms,
