@@ -1,6 +1,7 @@
 import { type Site, selectNodes } from '../site/site.ts';
 import type { NodeStatus } from '../state/event.ts';
 import type { LabReport } from './control.ts';
+import { deadServices } from './dead-services.ts';
 import type { LabFolder } from './lab-folder.ts';
 import type { VmSpec } from './vm-spec.ts';
 
@@ -133,28 +134,36 @@ export function renderInvitation(
 
 /** The services whose address answers on a port of this machine, and what happens when a balancer is lost. */
 function inviteToServices(
-  { ports }: LabReport,
-  { services }: Site,
+  { ports, off }: LabReport,
+  site: Site,
   balancers: readonly NodeStatus[],
   lab: string,
 ): readonly string[] {
-  const pages = [...services.values()].flatMap(({ name, vip, ports: served }) =>
+  const dead = deadServices(site, (node) => !off.includes(node));
+  const starts = dead.map(
+    ({ service, servers: [first] }) => `  ${lab} start ${first}    # ${service.name}`,
+  );
+  const alive = [...site.services.values()].filter((one) => dead.every((d) => d.service !== one));
+  const pages = alive.flatMap(({ name, vip, ports: served }) =>
     [...vip.values()].flatMap((address) => {
       const page = ports[address]?.find((p) => p.service === 'http');
       if (!page || !served.includes(page.guest)) return [];
       return [`  curl http://127.0.0.1:${page.host}/    # ${name} at ${address}, by the balancers`];
     }),
   );
-  if (pages.length === 0) return [];
   const names = balancers.map(({ name }) => name);
   const loss = [
     'Pull the plug of a balancer: the other one takes the address.',
     `  ${lab} kill ${names[0]}    # and later: ${lab} start ${names[0]}`,
   ];
   return [
-    'A service follows whichever node works; ask it more than once:',
-    ...pages,
-    ...(names.length > 1 ? loss : []),
+    ...(pages.length > 0
+      ? ['A service follows whichever node works; ask it more than once:', ...pages]
+      : []),
+    ...(pages.length > 0 && names.length > 1 ? loss : []),
+    ...(starts.length > 0
+      ? ['Of these services no server is on, so the balancers call them dead:', ...starts]
+      : []),
   ];
 }
 

@@ -1,8 +1,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseDocument } from 'yaml';
+import { deadServices } from '../lab/dead-services.ts';
 import { loadSite } from '../site/load-site.ts';
-import { selectNodes } from '../site/site.ts';
 
 /**
  * Takes the services of which no server is `running` out of a copy of a site: a balancer is not ready as long as
@@ -16,9 +16,7 @@ export async function leaveOutServices(
   // Whoever loads it next says what is wrong with it.
   if (!loaded.ok) return [];
   const site = loaded.value;
-  const dead = [...site.services.values()].filter(
-    ({ servers }) => !selectNodes(site, servers).some((node) => running.has(node)),
-  );
+  const dead = deadServices(site, (node) => running.has(node)).map(({ service }) => service);
   if (dead.length === 0) return [];
   const file = join(folder, 'site.yaml');
   const document = parseDocument(await readFile(file, 'utf8'));

@@ -103,4 +103,15 @@ describe('what the lab invites to', () => {
     expect(said).not.toContain('node add');
     expect(said).not.toContain('set-role web2 mail');
   });
+
+  it('says why balancers fail where no server of a service is on, and how it comes', () => {
+    expect(invitation([]).join('\n')).not.toContain('no server is on');
+    const lines = invitation(['web1', 'web2']);
+    const why = lines.indexOf(
+      'Of these services no server is on, so the balancers call them dead:',
+    );
+    expect(lines[why + 1]).toBe('bin/rolecall --state /s lab start web1    # www');
+    expect(lines.join('\n')).not.toContain('8180');
+    expect(lines.join('\n')).not.toContain('start mail1    # mail');
+  });
 });
