@@ -6,6 +6,7 @@ import type { Site } from '../site/site.ts';
 import type { Mailbox } from './add-mailbox.ts';
 import { nodeLane, recordLane, targetLane } from './lanes.ts';
 import { isSteady, measureOutage, type Sample } from './outages.ts';
+import { paceOf } from './pace.ts';
 import { nameTarget, type Pair, type RehearsalPlan, type Target } from './plan-rehearsal.ts';
 import { proveBoot } from './prove-boot.ts';
 import { proveMail } from './prove-mail.ts';
@@ -19,6 +20,7 @@ import {
   type Run,
   returnLimit,
   since,
+  steadyTime,
   tell,
   waitAllReady,
   waitReady,
@@ -91,7 +93,7 @@ const noDomain = (service: string): ProofResult => ({
   detail: 'its servers take mail for no domain with a file of users',
 });
 
-/** Clients that ask each target ten times a second, and one reader for all of them. */
+/** Clients that ask each target, and one reader for all of them. */
 async function watchTargets(run: Run, targets: readonly Target[]) {
   const networks = [...new Set(targets.map((target) => target.network))];
   const watches: Watch[] = [];
@@ -99,7 +101,7 @@ async function watchTargets(run: Run, targets: readonly Target[]) {
     const host = await clientOn(run, network);
     const file = join(run.lab.lab.folder.root, 'watches', `${Date.now()}-${network}`);
     const own = targets.filter((target) => target.network === network);
-    watches.push(await startWatch(host, own, file));
+    watches.push(await startWatch(host, own, paceOf(run.lab.lab.plan.accelerator), file));
   }
   const read = async () =>
     new Map((await Promise.all(watches.map((w) => w.samples()))).flatMap((map) => [...map]));
@@ -138,7 +140,7 @@ async function proveServices(run: Run, targets: readonly Target[]): Promise<Read
   if (targets.length === 0) return new Set();
   const from = Date.now();
   const watch = await watchTargets(run, targets);
-  const late = await waitAnswers(targets, watch.read, 2);
+  const late = await waitAnswers(targets, watch.read, steadyTime(run));
   const samples = await watch.read();
   await watch.stop();
   for (const target of targets) {
@@ -179,7 +181,7 @@ async function proveLoss(run: Run, pair: Pair, served: ReadonlySet<string>): Pro
 
   const watch = await watchTargets(run, targets);
   try {
-    const unsteady = await waitAnswers(targets, watch.read, 2);
+    const unsteady = await waitAnswers(targets, watch.read, steadyTime(run));
     if (unsteady.size > 0)
       return skip('its services do not answer steadily with all of them there');
     const lost = Date.now();

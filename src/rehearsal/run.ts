@@ -42,6 +42,11 @@ export function returnLimit({ lab }: Run): number {
   return lab.lab.plan.accelerator === 'kvm' ? 3 : 10;
 }
 
+/** Seconds without a fault after which a target counts as served; an emulated one may answer once in four. */
+export function steadyTime({ lab }: Run): number {
+  return lab.lab.plan.accelerator === 'kvm' ? 2 : 5;
+}
+
 /** Notes what became of a proof, and tells it. */
 export function tell(run: Run, result: ProofResult): void {
   if (result.outcome === 'passed') run.lastGood = Date.now();

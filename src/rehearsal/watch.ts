@@ -2,9 +2,10 @@ import { readFile } from 'node:fs/promises';
 import type { ClientHost } from '../lab/client-host.ts';
 import { startProgram } from '../system/start-program.ts';
 import type { Sample } from './outages.ts';
+import type { Pace } from './pace.ts';
 import type { Target } from './plan-rehearsal.ts';
 
-/** A client that asks ten times a second. */
+/** A client that asks ten times a second, and who is slow less often. */
 export interface Watch {
   readonly targets: readonly Target[];
   /** All that it has asked so far, by target. */
@@ -14,12 +15,14 @@ export interface Watch {
 
 /** Starts a client on a machine of the lab; its answers go into `file`, a line each. */
 export async function startWatch(
-  host: ClientHost,
+  host: Pick<ClientHost, 'inside'>,
   targets: readonly Target[],
+  pace: Pace,
   file: string,
 ): Promise<Watch> {
   const program = new URL('./watch-process.ts', import.meta.url).pathname;
-  const options = ['--disable-warning=ExperimentalWarning', program, JSON.stringify(targets)];
+  const told = [JSON.stringify(targets), JSON.stringify(pace)];
+  const options = ['--disable-warning=ExperimentalWarning', program, ...told];
   const process_ = await startProgram(...host.inside(process.execPath, options), { log: file });
   return {
     targets,
