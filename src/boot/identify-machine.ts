@@ -1,4 +1,4 @@
-import type { MacAddress } from '../net/mac.ts';
+import { type MacAddress, parseMac } from '../net/mac.ts';
 import type { Site, SiteNode } from '../site/site.ts';
 import { meansPort, type SwitchPort } from './switch-port.ts';
 
@@ -26,6 +26,11 @@ export type Machine =
 /** The name of a machine that no role file names. */
 export function spareName(mac: MacAddress): string {
   return `spare-${mac.replaceAll(':', '')}`;
+}
+
+/** The machine whose name this is while no role file names it; undefined where it is no such name. */
+export function spareMac(name: string): MacAddress | undefined {
+  return parseMac(/^spare-([0-9a-f]{12})$/.exec(name)?.[1] ?? '');
 }
 
 /**

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { spareMac } from '../boot/identify-machine.ts';
 import { AppError } from '../errors.ts';
 import { type Ipv4, parseIpv4 } from '../net/ipv4.ts';
 import { type MacAddress, parseMac } from '../net/mac.ts';
@@ -70,13 +71,7 @@ async function setNodeRole(
   checkRoleNames(roles);
   const { site: before } = await validFleet(dir);
   const node = before.nodes.get(name);
-  if (!node) {
-    throw new AppError(
-      'usage',
-      `there is no node ${name}`,
-      suggestion(name, [...before.nodes.keys()], 'nodes are'),
-    );
-  }
+  if (!node) throw noNode(before, name, roles);
   const file = join(dir, node.file);
   const text = setRole(await readFile(file, 'utf8'), roles);
   const after = await validFleet(dir, new Map([[node.file, text]]));
@@ -97,6 +92,27 @@ async function setNodeRole(
   const missing = await sayWhatIsMissing(after, state, name);
   const then = missing ? 'do not reboot it before that is done' : `reboot it to make it ${is}`;
   say(`${name} keeps running as ${was} until it reboots; ${then}`);
+}
+
+/** A machine that waits as a spare has no role file yet, or has one that it boots by from the next time on. */
+function noNode(site: Site, name: string, roles: readonly string[]): AppError {
+  const mac = spareMac(name);
+  if (!mac) {
+    const hint = suggestion(name, [...site.nodes.keys()], 'nodes are');
+    return new AppError('usage', `there is no node ${name}`, hint);
+  }
+  const node = [...site.nodes.values()].find(({ id }) => id.macs.includes(mac));
+  return node
+    ? new AppError(
+        'usage',
+        `${name} is ${node.name} by its role file`,
+        `rolecall node set-role ${node.name} ${roles.join(' ')}`,
+      )
+    : new AppError(
+        'usage',
+        `${name} has no role file yet`,
+        `rolecall node add --mac ${mac} --role ${roles.join(' ')}`,
+      );
 }
 
 async function addNode(

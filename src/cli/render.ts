@@ -1,8 +1,8 @@
+import { spareMac } from '../boot/identify-machine.ts';
 import type { ImageManifest } from '../boot/image-manifest.ts';
 import { nodeArchitecture } from '../boot/node-architecture.ts';
 import { AppError, type Problem } from '../errors.ts';
 import { openImageStore } from '../images/image-store.ts';
-import { parseMac } from '../net/mac.ts';
 import { renderProblems } from '../render-problems.ts';
 import { type Fleet, spareNode } from '../roles/fleet.ts';
 import { loadFleet } from '../roles/load-fleet.ts';
@@ -51,8 +51,7 @@ function invalid(problems: readonly Problem[]): AppError {
 function findNode({ site }: Fleet, name: string): SiteNode {
   const node = site.nodes.get(name);
   if (node) return node;
-  const digits = /^spare-([0-9a-f]{12})$/.exec(name)?.[1];
-  const mac = digits === undefined ? undefined : parseMac(digits);
+  const mac = spareMac(name);
   if (mac) return spareNode(name, mac);
   const hint = suggestion(name, [...site.nodes.keys()], 'nodes');
   throw new AppError('usage', `there is no node ${name}`, hint);

@@ -1,3 +1,4 @@
+import { spareMac } from '../boot/identify-machine.ts';
 import { AppError } from '../errors.ts';
 import { nodeStatusSchema } from '../http/api-schemas.ts';
 import { type MacAddress, parseMac } from '../net/mac.ts';
@@ -61,8 +62,4 @@ async function seenMacs(
     if (error instanceof AppError) return [];
     throw error;
   }
-}
-
-function spareMac(name: string): MacAddress | undefined {
-  return parseMac(/^spare-([0-9a-f]{12})$/.exec(name)?.[1] ?? '');
 }

@@ -124,6 +124,11 @@ describe('node set-role', () => {
     ['a role that is a YAML number', ['web1', '0x10'], 'there is no role 0x10'],
     ['a role with a comment in it', ['web1', 'web # mail'], 'cannot be the name of a role'],
     ['a node that does not exist', ['web9', 'mail'], 'did you mean web1?'],
+    [
+      'a spare',
+      ['spare-525400aabbcc', 'mail'],
+      'has no role file yet\nrolecall node add --mac 52:54:00:aa:bb:cc --role mail',
+    ],
   ])('%s: writes nothing and ends with 2', async (_, args, hint) => {
     const before = await readFile(roleFile('web1'), 'utf8');
     const { err, code } = await run('node', 'set-role', ...args);
