@@ -75,7 +75,7 @@ export async function buildImage(request: BuildRequest): Promise<BuildResult> {
 
 async function buildUnderLock(request: BuildRequest): Promise<BuildResult> {
   const { definition, architecture, state, now, onEvent, secrets = {} } = request;
-  const { cache, work, lockFile, planFile, answerFile } = placesOf(request);
+  const { cache, work, lockFile, planFile, answerFile, modules } = placesOf(request);
   const store = openImageStore(state);
   await store.sweep();
   await rm(work, { recursive: true, force: true });
@@ -100,7 +100,7 @@ async function buildUnderLock(request: BuildRequest): Promise<BuildResult> {
     await writeLocks();
     const { packages } = supply;
     await executeBuild(steps, toRun, {
-      ...{ executors, cache, work, store, packages, secrets, now, onEvent },
+      ...{ executors, cache, work, store, packages, secrets, modules, now, onEvent },
     }).catch(async (error: unknown) => {
       throw await endFailed(work, request.keepFailed ?? false, error);
     });
@@ -142,7 +142,7 @@ async function tidyCache(
   planned: ReadonlySet<string>,
   used: ReadonlySet<string>,
 ): Promise<void> {
-  const { cache, outputs, packages, aptCache } = placesOf(request);
+  const { cache, outputs, packages, aptCache, modules } = placesOf(request);
   const { cacheLimit, now } = request;
   // Where versions before the lock kept packages; nothing reads them any more.
   await rm(join(aptCache, 'archives'), { recursive: true, force: true });
@@ -153,7 +153,8 @@ async function tidyCache(
     return;
   }
   await sweepCache(cache, planned);
-  await forgetUnused(packages, used, now() - 31 * 86_400_000, now());
+  const month = now() - 31 * 86_400_000;
+  for (const folder of [packages, modules]) await forgetUnused(folder, used, month, now());
 }
 
 /** Refuses before anything is done, with all that is missing. */

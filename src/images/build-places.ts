@@ -35,5 +35,7 @@ export function placesOf({ definition, architecture, state, lockFile, cache = st
     packages: packagesFolder(aptCache),
     answerFile: join(aptCache, 'security', `${definition.name}-${architecture}.json`),
     aptCache,
+    // Beside the outputs: what limits the one limits the other.
+    modules: join(cache, 'build-cache', 'modules'),
   };
 }

@@ -33,7 +33,7 @@ export interface StepPosition {
   readonly of: number;
 }
 
-export interface BuildRun extends Pick<StepContext, 'store' | 'packages' | 'secrets'> {
+export interface BuildRun extends Pick<StepContext, 'store' | 'packages' | 'secrets' | 'modules'> {
   readonly executors: Executors;
   /** Outputs of finished steps, `<kind>-<key>`; whole or not there. */
   readonly cache: string;
@@ -125,7 +125,7 @@ async function runInto(
   run: BuildRun,
   progress: StepContext['progress'],
 ): Promise<void> {
-  const { cache, work, store, packages, secrets } = run;
+  const { cache, work, store, packages, secrets, modules } = run;
   const output = join(work, step.id);
   const scratch = join(work, `${step.id}-scratch`);
   await mkdir(output);
@@ -135,7 +135,7 @@ async function runInto(
     return id;
   };
   await runStep(run.executors, step, {
-    ...{ output, scratch, store, packages, secrets, progress },
+    ...{ output, scratch, store, packages, secrets, modules, progress },
     input: (id) => outputOf(cache, stepOf(steps, needed(id))),
     newRoot: () => trees.own(step.id),
     readRoot: (from) => trees.read(needed(from)),

@@ -6,7 +6,7 @@ import type { Step, StepInputs } from './build-step.ts';
 import { digestOfFile } from './package-cache.ts';
 
 /** Beside a step's files: their digests, and what decided them. */
-const recordFile = 'output.json';
+export const recordFile = 'output.json';
 
 const shape = z.object({
   inputs: z.record(z.string(), z.unknown()),
@@ -57,7 +57,14 @@ export async function findDamage(
   step: Pick<Step, 'kind' | 'key'>,
   depth: 'sizes' | 'bytes',
 ): Promise<string | undefined> {
-  const folder = outputOf(cache, step);
+  return damageIn(outputOf(cache, step), depth);
+}
+
+/** The same of a folder that `recordOutput` has written down. */
+export async function damageIn(
+  folder: string,
+  depth: 'sizes' | 'bytes',
+): Promise<string | undefined> {
   const record = await readRecord(folder);
   if (!record)
     return (await stat(folder).catch(() => undefined)) ? 'has no digests' : 'is not there';

@@ -19,6 +19,8 @@ export interface StepContext {
   readonly store: ImageStore;
   /** Files of secrets that hooks may ask for, by name. */
   readonly secrets: Readonly<Record<string, string>>;
+  /** A folder for lists of kernel modules, kept from build to build. */
+  readonly modules: string;
   /** Holds every package that the step names. */
   readonly packages: PackageCache;
   /** Tells the operator what goes on; `done` between 0 and 1 where it is known. */

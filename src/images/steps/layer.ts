@@ -7,7 +7,7 @@ import { trimRoot } from './trim.ts';
 /** Trims the root and packs what differs from the layers below, as `layer.squashfs`. */
 export const layer: Executor<'layer'> = async (step, context) => {
   const upper = await context.takeRoot(step.from);
-  await trimRoot(upper, step);
+  await trimRoot(upper, step, context.modules);
   context.progress('comparing', 0.4);
   const lower = await context.readRoot(step.below);
   const { scratch, output } = context;

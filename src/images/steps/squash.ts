@@ -7,7 +7,7 @@ import { trimRoot } from './trim.ts';
 /** Trims the root and packs it as `root.squashfs`. */
 export const squash: Executor<'squash'> = async (step, context) => {
   const root = await context.takeRoot(step.from);
-  await trimRoot(root, step);
+  await trimRoot(root, step, context.modules);
   context.progress('packing', 0.4);
   await packSquashfs(root, join(context.output, packedRoot), step.epoch, step.compression);
 };

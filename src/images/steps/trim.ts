@@ -1,16 +1,17 @@
 import { chmod, mkdir, readdir, readlink, realpath, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { AppError } from '../../errors.ts';
-import { runContained } from '../../system/run-contained.ts';
 import { runProgram } from '../../system/run-program.ts';
 import { findKernelVersion } from '../kernel-version.ts';
+import { indexModules } from '../module-index.ts';
 
 /**
  * Takes out of the root what the definition prunes, and all that names a place, a time or a machine: keys made by
  * packages' scripts, host names, logs, caches, what is enabled.
- * Refuses a root in which a private key is left: it would be the same one on every node.
+ * Refuses a root in which a private key is left: it would be the same one on every node. `kept` is a folder for the
+ * lists of modules.
  */
-export async function trimRoot(root: string, prune: Prune): Promise<void> {
+export async function trimRoot(root: string, prune: Prune, kept: string): Promise<void> {
   const version = await findKernelVersion(root);
   const kernel = version ? [join('usr/lib/modules', version, 'kernel')] : [];
   const modules = kernel.flatMap((folder) => prune.modules.map((path) => join(folder, path)));
@@ -35,8 +36,7 @@ export async function trimRoot(root: string, prune: Prune): Promise<void> {
     await chmod(join(root, path), 0o644);
   }
   await disableUnits(root);
-  // The root has its own depmod: this machine may have none.
-  if (version) await runContained('chroot', [root, 'depmod', version]);
+  if (version) await indexModules(root, version, kept);
   await refusePrivateKeys(root);
 }
 

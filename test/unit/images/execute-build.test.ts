@@ -58,6 +58,7 @@ async function run(changed: Partial<Executors> = {}, plan = steps): Promise<stri
     work: join(state, 'work'),
     packages: openPackageCache(join(state, 'packages')),
     secrets: {},
+    modules: join(cache, 'modules'),
     store: openImageStore(state),
     now: () => 0,
     onEvent,
