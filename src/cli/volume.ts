@@ -59,8 +59,7 @@ async function createVolume(
   force: boolean,
   yes: boolean,
 ): Promise<void> {
-  const volume = volumeOf(await fetchVolumes(globals), name);
-  const plan = planCreate(pairOf(volume), force);
+  const { volume, plan } = await planSoon(globals, name, force);
   if (plan.kind === 'refuse') {
     throw new AppError('volume-refused', `${plan.reasons.join('\n')}`, plan.hint);
   }
@@ -72,6 +71,29 @@ async function createVolume(
   });
   const { order } = z.object({ order: z.string() }).parse(answer);
   await followOrder(globals, name, order);
+}
+
+/** Milliseconds that a pair which has just started may take to look at its disks. */
+const surveyPatience = 120_000;
+
+/** What creating it would do, once both nodes have looked at their disks. */
+async function planSoon(globals: GlobalOptions, name: string, force: boolean) {
+  const end = Date.now() + surveyPatience;
+  let told = '';
+  for (;;) {
+    const volume = volumeOf(await fetchVolumes(globals), name);
+    const plan = planCreate(pairOf(volume), force);
+    const isEarly = plan.kind === 'refuse' && plan.isEarly && Date.now() < end;
+    if (!isEarly) return { volume, plan };
+    told = tell(`waiting: ${plan.reasons.join('; ')}`, told);
+    await sleep(1000);
+  }
+}
+
+/** Says a line of progress that differs from the one before; gives it back. */
+function tell(line: string, before: string): string {
+  if (line !== before) process.stderr.write(`${line}\n`);
+  return line;
 }
 
 /** The pair of a volume as the server last heard it. */
@@ -101,6 +123,7 @@ export function renderPlan(
 }
 
 async function followOrder(globals: GlobalOptions, name: string, id: string): Promise<void> {
+  let told = '';
   for (;;) {
     const { order } = volumeOf(await fetchVolumes(globals), name);
     if (order?.id !== id) {
@@ -111,7 +134,12 @@ async function followOrder(globals: GlobalOptions, name: string, id: string): Pr
       );
     }
     if (order.state === 'failed') throw new AppError('volume-failed', order.why);
-    if (order.state === 'done') return say(`volume ${name} is made`);
+    if (order.state === 'done') {
+      return say(
+        `volume ${name} is made; its clients mount it by themselves as soon as it is served`,
+      );
+    }
+    told = tell(order.step, told);
     await sleep(500);
   }
 }
@@ -150,7 +178,7 @@ function remark(
 ): string {
   if (report === undefined) return heard === '' ? 'never reported' : `silent since ${heard}`;
   if (report.problem !== '') return report.problem;
-  if (volume.order?.state === 'running') return 'is being made';
+  if (volume.order?.state === 'running') return `is being made: ${volume.order.step}`;
   if (report.survey?.state === 'blank' && report.disk === '') {
     return `not made yet: rolecall volume create ${volume.name}`;
   }
@@ -158,5 +186,6 @@ function remark(
     return `disk ${report.survey.state}: ${report.survey.found}`;
   if (report.suspended) return 'writes wait for the other copy or the witness';
   if (outdated) return `older than the copy of the other node`;
-  return node === volume.leader ? volume.vip.join(', ') : '';
+  if (report.disk === '' && !report.survey) return 'its disk is being looked at';
+  return report.serving || node === volume.leader ? volume.vip.join(', ') : '';
 }

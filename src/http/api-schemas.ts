@@ -190,6 +190,7 @@ export const volumeStatusSchema = z.strictObject({
       id: z.string(),
       state: z.enum(['running', 'done', 'failed']),
       why: z.string(),
+      step: z.string().describe('what it is about; empty where it has ended'),
     })
     .optional()
     .describe('the last `volume create`'),

@@ -22,6 +22,8 @@ export interface VolumeStatus {
     readonly id: string;
     readonly state: 'running' | 'done' | 'failed';
     readonly why: string;
+    /** What it is about; empty where it has ended. */
+    readonly step: string;
   };
 }
 

@@ -4,7 +4,7 @@ import type { CreateRequest, VolumeStatus } from '../http/volume-status.ts';
 import type { Volume } from '../site/site.ts';
 import type { BootRecord } from '../state/boots.ts';
 import type { State } from '../state/state.ts';
-import { advanceOrder, type CreateOrder, stepFor } from '../volumes/create-order.ts';
+import { advanceOrder, type CreateOrder, describeOrder, stepFor } from '../volumes/create-order.ts';
 import { type Claim, decideLease, type LeaseDecision } from '../volumes/lease.ts';
 import { type PairMember, planCreate } from '../volumes/plan-create.ts';
 import { isConnected, type VolumeReport } from '../volumes/volume-report.ts';
@@ -130,7 +130,11 @@ export function createVolumeService(parts: VolumeServiceParts): VolumeService {
           ...(isFresh ? { report: last.report } : {}),
         };
       }),
-      ...(order ? { order: { id: order.id, state: order.state, why: order.why } } : {}),
+      ...(order
+        ? {
+            order: { id: order.id, state: order.state, why: order.why, step: describeOrder(order) },
+          }
+        : {}),
     };
   }
 

@@ -50,6 +50,18 @@ export function advanceOrder(
   return { ...order, done, since: isNew ? now : order.since };
 }
 
+/** What an order that runs is about, in words; empty where it has ended. */
+export function describeOrder(order: CreateOrder): string {
+  if (order.state !== 'running') return '';
+  const open = order.plan.overwrite
+    .map(({ node }) => node)
+    .filter((node) => !order.done.includes(`${node} metadata`));
+  if (open.length > 0) return `metadata is written on ${open.join(', ')}`;
+  return order.done.includes(`${order.first} clear`)
+    ? `${order.first} makes the file system`
+    : 'the two copies connect';
+}
+
 function whyOpen(order: CreateOrder, done: readonly string[]): string {
   const open = metadataSteps(order).filter((step) => !done.includes(step));
   if (open.length > 0) return `not done: ${open.join(', ')}`;

@@ -17,7 +17,13 @@ export type CreatePlan =
       /** The node that has the data; only with `join`. */
       readonly source?: string;
     }
-  | { readonly kind: 'refuse'; readonly reasons: readonly string[]; readonly hint: string };
+  | {
+      readonly kind: 'refuse';
+      readonly reasons: readonly string[];
+      readonly hint: string;
+      /** Whether it is only early: all that is missing comes by itself. */
+      readonly isEarly: boolean;
+    };
 
 /** A node of the pair and the last that was heard of it. */
 export interface PairMember {
@@ -38,6 +44,7 @@ export function planCreate(pair: readonly [PairMember, PairMember], force: boole
       kind: 'refuse',
       reasons: deaf.map(({ node }) => `${node} does not report`),
       hint: 'both nodes must run: rolecall node ls',
+      isEarly: false,
     };
   }
   const holders = pair.filter(({ report }) => holdsData(report));
@@ -47,17 +54,18 @@ export function planCreate(pair: readonly [PairMember, PairMember], force: boole
       kind: 'refuse',
       reasons: pair.map(({ node, report }) => `the disk of ${node} holds it: ${report?.disk}`),
       hint: 'it is made already: rolecall volume status. A volume that shall be lost: on each node, drbdadm down and wipefs --all',
+      isEarly: false,
     };
   }
   const reasons = rest.flatMap(({ node, report }) => refusalsOf(node, report, force));
-  const forcible = reasons.every(({ isForcible }) => isForcible);
   if (reasons.length > 0) {
+    const [first] = reasons.map(({ way }) => way);
+    const way = reasons.every((one) => one.way === first) ? first : 'none';
     return {
       kind: 'refuse',
       reasons: reasons.map(({ text }) => text),
-      hint: forcible
-        ? 'nothing was changed. If all of it may be lost: --force'
-        : 'nothing was changed; --force does not help here',
+      hint: `nothing was changed${hints[way ?? 'none']}`,
+      isEarly: way === 'wait',
     };
   }
   const overwrite = rest.flatMap(({ node, report }) =>
@@ -72,14 +80,26 @@ function holdsData(report: VolumeReport | undefined): boolean {
   return report !== undefined && !['', 'Diskless', 'Inconsistent'].includes(report.disk);
 }
 
+interface Refusal {
+  readonly text: string;
+  /** What helps. */
+  readonly way: 'force' | 'wait' | 'none';
+}
+
+const hints: Readonly<Record<Refusal['way'], string>> = {
+  force: '. If all of it may be lost: --force',
+  wait: '. A node that has started looks at its disks by itself: rolecall volume status',
+  none: '; --force does not help here',
+};
+
 function refusalsOf(
   node: string,
   report: VolumeReport | undefined,
   force: boolean,
-): readonly { readonly text: string; readonly isForcible: boolean }[] {
+): readonly Refusal[] {
   const survey = report?.survey;
-  const no = (text: string, isForcible = false) => [{ text: `${node}: ${text}`, isForcible }];
-  if (!survey) return no('its disk was not looked at yet');
+  const no = (text: string, way: Refusal['way'] = 'none') => [{ text: `${node}: ${text}`, way }];
+  if (!survey) return no('its disk was not looked at yet', 'wait');
   switch (survey.state) {
     case 'absent':
       return no('there is no such disk');
@@ -88,7 +108,7 @@ function refusalsOf(
     case 'used':
       return no(`its disk is in use: ${survey.found}`);
     case 'signed':
-      return force ? [] : no(`its disk is not blank: ${survey.found}`, true);
+      return force ? [] : no(`its disk is not blank: ${survey.found}`, 'force');
     case 'blank':
       return [];
   }

@@ -102,7 +102,7 @@ export const sampleVolumes: readonly VolumeStatus[] = [
         },
       },
     ],
-    order: { id: '0123456789abcdef', state: 'done', why: '' },
+    order: { id: '0123456789abcdef', state: 'done', why: '', step: '' },
   },
 ];
 

@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { advanceOrder, type CreateOrder, stepFor } from '../../../src/volumes/create-order.ts';
+import {
+  advanceOrder,
+  type CreateOrder,
+  describeOrder,
+  stepFor,
+} from '../../../src/volumes/create-order.ts';
 import { type PairMember, planCreate } from '../../../src/volumes/plan-create.ts';
 import { type DiskSurvey, describeDisk } from '../../../src/volumes/volume-report.ts';
 import { aReport } from './a-report.ts';
@@ -74,6 +79,18 @@ describe('what volume create may overwrite', () => {
     });
   });
 
+  test('a disk that was not looked at yet is waited for, beside one that is refused it is not', () => {
+    const early = aReport({ ...notUp });
+    expect(planCreate(pair(blank, early), true)).toMatchObject({
+      ...{ kind: 'refuse', reasons: ['nfs2: its disk was not looked at yet'], isEarly: true },
+      hint: expect.stringContaining('rolecall volume status'),
+    });
+    const used = withSurvey({ state: 'used', found: 'mounted at /mnt' });
+    expect(planCreate(pair(used, early), true)).toMatchObject({ kind: 'refuse', isEarly: false });
+    const signed = withSurvey({ state: 'signed', found: 'ext4' });
+    expect(planCreate(pair(signed, early), false)).toMatchObject({ isEarly: false });
+  });
+
   test('a disk is described by all that was shown', () => {
     const found = withSurvey({ state: 'signed', found: 'ext4 dos' }).survey;
     expect(found && describeDisk(found)).toBe('signed|1000000000|QEMU_www|ext4_dos');
@@ -95,15 +112,20 @@ describe('an order', () => {
   test('goes through metadata on both, then the first clears and formats', () => {
     expect(stepFor(order, 'nfs1', blank)).toBe('metadata');
     expect(stepFor(order, 'nfs2', blank)).toBe('metadata');
+    expect(describeOrder(order)).toBe('metadata is written on nfs1, nfs2');
     const one = advanceOrder(order, 'nfs1', { ...fresh, ...did('metadata') }, 1);
     expect(stepFor(one, 'nfs1', fresh)).toBeUndefined();
     const both = advanceOrder(one, 'nfs2', { ...fresh, ...did('metadata') }, 2);
     expect(stepFor(both, 'nfs1', fresh)).toBe('clear');
     expect(stepFor(both, 'nfs2', fresh)).toBeUndefined();
+    expect([one, both].map(describeOrder)).toEqual([
+      ...['metadata is written on nfs2', 'the two copies connect'],
+    ]);
     const cleared = advanceOrder(both, 'nfs1', { ...fresh, ...did('clear') }, 3);
     expect(stepFor(cleared, 'nfs1', aReport())).toBe('format');
     const formatted = advanceOrder(cleared, 'nfs1', { ...aReport(), ...did('format') }, 4);
     expect(formatted.state).toBe('done');
+    expect([cleared, formatted].map(describeOrder)).toEqual(['nfs1 makes the file system', '']);
     expect(stepFor(formatted, 'nfs1', aReport())).toBeUndefined();
   });
 
