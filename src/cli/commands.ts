@@ -5,6 +5,7 @@ const files: Readonly<Record<string, () => Promise<{ readonly register: Register
   init: () => import('./init.ts'),
   check: () => import('./check.ts'),
   plan: () => import('./plan.ts'),
+  status: () => import('./status.ts'),
   explain: () => import('./explain.ts'),
   capture: () => import('./capture.ts'),
   render: () => import('./render.ts'),
