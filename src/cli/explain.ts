@@ -183,6 +183,7 @@ function renderExplanation(e: Explanation): string {
       e.now?.port === undefined ? '' : `${e.now.port}, in a role file: id: {port: '${e.now.port}'}`,
     ],
     ['now', e.now ? `${e.now.stage}${e.now.since ? ` since ${e.now.since}` : ''}${nowSet(e)}` : ''],
+    ['', e.now?.stage === 'silent' ? silence : ''],
   ];
   const head = [e.name, e.name && e.mac ? `(${e.mac})` : e.mac]
     .filter(Boolean)
@@ -194,6 +195,9 @@ function renderExplanation(e: Explanation): string {
     .filter((line) => line !== '')
     .join('\n');
 }
+
+const silence =
+  'no report of it arrives: its power is off, its network is cut or it hangs; its console shows which';
 
 function nowSet({ now, bootSet }: Explanation): string {
   if (!now?.bootSet || !bootSet) return '';

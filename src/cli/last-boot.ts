@@ -45,7 +45,8 @@ export function renderLastBoot(found: LastBootFound): string {
       `    ${p.at.slice(11, 23)} ${`+${age(p.at)}`.padStart(9)} s  ${p.protocol.toUpperCase().padEnd(4)} ${p.direction === 'in' ? '→' : '←'} ${p.summary}`,
   );
   const gap = dropped > 0 ? [`    (${dropped} packets of its middle are not kept)`] : [];
-  const quiet = packets.length > 0 ? ` (${age(at)} s after the first packet)` : '';
+  const isOpen = state === 'waiting' || state === 'stuck';
+  const quiet = isOpen && packets.length > 0 ? ` (${age(at)} s after the first packet)` : '';
   const head = first
     ? `  last boot  ${first.at}, by ${found.boot.machine}:`
     : '  last boot  none seen:';
@@ -54,6 +55,6 @@ export function renderLastBoot(found: LastBootFound): string {
     ...lines,
     ...gap,
     `  verdict    ${state}: ${verdict}${quiet}`,
-    ...(hint ? [`             ${hint}`] : []),
+    ...(hint ? [`             ${state === 'waiting' ? 'if it stays so: ' : ''}${hint}`] : []),
   ].join('\n');
 }

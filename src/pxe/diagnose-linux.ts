@@ -28,14 +28,23 @@ export const linuxRules: readonly Rule[] = [
 function saidFailed({ steps }: Boot): Finding | undefined {
   const report = lastReport(steps);
   if (report?.stage !== 'failed') return undefined;
-  const hint = /digest|sha/i.test(report.reason)
-    ? 'what arrived is not what was sent: rolecall image verify looks at the store; else look at the memory and the cables'
-    : 'its console has more: the last lines before the failure';
   return {
     ...settled('failed', report.at),
     verdict: `it says that it failed: ${report.reason}`,
-    hint,
+    hint: hintOfFailure(steps, report.reason),
   };
+}
+
+function hintOfFailure(steps: Boot['steps'], reason: string): string {
+  const runs = steps.some(
+    (step) => step.kind === 'http-answered' && step.exchange.report?.stage === 'overlay',
+  );
+  if (runs) {
+    return 'its systemd runs, and the ready command of the role named before the colon fails (rolecall role show ROLE has it): log in, journalctl -b says why';
+  }
+  return /digest|sha/i.test(reason)
+    ? 'what arrived is not what was sent: rolecall image verify looks at the store; else look at the memory and the cables'
+    : 'its console has more: the last lines before the failure';
 }
 
 function isReady({ steps }: Boot): Finding | undefined {

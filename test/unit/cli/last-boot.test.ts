@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { register as capture } from '../../../src/cli/capture.ts';
 import { register as explain } from '../../../src/cli/explain.ts';
+import { fetchLastBoot, renderLastBoot } from '../../../src/cli/last-boot.ts';
 import { createAdminApp } from '../../../src/http/admin-app.ts';
 import type { LastBoot } from '../../../src/http/admin-service.ts';
 import { type HttpServer, startHttp } from '../../../src/http/start-http.ts';
@@ -116,6 +117,16 @@ describe('rolecall explain', () => {
     expect(out).toMatch(/last boot {2}unknown: no MAC of it is known/);
     const { err, code } = await run('capture', 'db2');
     expect([err, code]).toEqual([expect.stringContaining('no machine has asked as db2 yet'), 1]);
+  });
+
+  it('says of a step that may still come what it means if it does not', async () => {
+    heard.packets = loaded;
+    const boot = await fetchLastBoot({ state }, ['52:54:00:77:00:11' as MacAddress]);
+    if (boot.kind !== 'boot') throw new Error(boot.reason);
+    const waiting = { ...boot, boot: { ...boot.boot, state: 'waiting' } } as const;
+    expect(renderLastBoot(waiting)).toMatch(/\n {13}if it stays so: Secure Boot/);
+    const failed = { ...boot, boot: { ...boot.boot, state: 'failed' } } as const;
+    expect(renderLastBoot(failed)).not.toContain('after the first packet');
   });
 
   it('says it as JSON too', async () => {

@@ -283,13 +283,19 @@ describe('a machine that was told no, or says so', () => {
     ['a digest', said('failed', 60, 'the root has another digest'), /failed: the root/, /verify/],
     ['anything else', said('failed', 60, 'no memory'), /failed: no memory/, /console/],
     [
+      'a role',
+      [said('overlay', 60), said('failed', 90, 'mail: no answer')],
+      /failed: mail: no answer/,
+      /rolecall role show .* journalctl/,
+    ],
+    [
       'a refusal',
       httpOut(script, 200, { at: 31, refused: 'no image is published' }),
       /refused: no image/,
       /rolecall explain/,
     ],
   ] as const)('%s', (_what, end, verdict, hint) => {
-    const found = diagnoseBoot([...scripted, end], 100);
+    const found = diagnoseBoot([...scripted, end].flat(), 100);
     expect(found).toMatchObject({ state: 'failed' });
     expect(found.verdict).toMatch(verdict);
     expect(found.hint).toMatch(hint);
