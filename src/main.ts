@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import type { GlobalOptions } from './cli/command.ts';
 import { loadCommands } from './cli/commands.ts';
+import { strangeAnswer } from './cli/strange-answer.ts';
 import { systemFailure } from './cli/system-failure.ts';
 import { readVersion } from './cli/version.ts';
 import { AppError } from './errors.ts';
@@ -65,7 +66,8 @@ function showUsageAfterErrors(command: Command, path = 'rolecall'): void {
 /** Exit codes: 0 done, 1 failed, 2 bad usage or invalid site. */
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  const failure = error instanceof AppError ? error : systemFailure(error);
+  const failure =
+    error instanceof AppError ? error : (systemFailure(error) ?? strangeAnswer(error));
   if (!failure) throw error;
   process.stderr.write(`rolecall: ${failure.message}\n`);
   if (failure.hint) process.stderr.write(`  ${failure.hint.replaceAll('\n', '\n  ')}\n`);
