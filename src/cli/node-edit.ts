@@ -81,8 +81,7 @@ async function setNodeRole(
     say(`${name} has role ${is} already`);
     return;
   }
-  for (const line of describeEdit(before, after.site)) say(line);
-  for (const { file, message } of standbys(after)) if (file === node.file) say(message);
+  sayWhatFollows(before, after, node.file);
   if (dryRun) {
     say(`would write ${node.file}: role ${was} → ${is}\n\n${text.trimEnd()}`);
     return;
@@ -154,13 +153,19 @@ async function addNode(
   });
   const after = await validFleet(dir, new Map([[file, text]]));
   const body = text.trimEnd().replaceAll(/^(?=.)/gm, '  ');
-  for (const line of describeEdit(before, after.site)) say(line);
+  sayWhatFollows(before, after, file);
   say(`${options.dryRun ? 'would write' : 'writing'} ${file}:\n\n${body}\n`);
   if (options.dryRun) return;
   await writeDurably(join(dir, file), text);
   say(`${name} is ${options.role.join(', ')} at ${address} from its next boot`);
   await sayWhatIsMissing(after, state, name);
   say('a spare that waits and is this machine reboots by itself; else switch the machine on');
+}
+
+/** What an edited role file changes for others, and who of its role waits for whom. */
+function sayWhatFollows(before: Site, after: Fleet, edited: string): void {
+  for (const line of describeEdit(before, after.site)) say(line);
+  for (const { file, message } of standbys(after)) if (file === edited) say(message);
 }
 
 /** Says what keeps the node from a boot set of the published image; false where nothing does. */

@@ -168,6 +168,12 @@ describe('node add', () => {
     expect((await run('check')).code).toBe(0);
   });
 
+  test('says who of its role waits for whom', async () => {
+    await cp(join(lab, '../../../../examples/lab'), site, { recursive: true });
+    const { out } = await add('mail2', '--mac', '52:54:00:77:00:99', '--role', 'mail');
+    expect(out).toContain('mail1, mail2 have the role mail: one at a time uses /srv/mail');
+  });
+
   test('a machine that nothing names is refused', async () => {
     const { err, code } = await add('--role', 'web');
     expect(err).toContain('--mac, --uuid, --serial or --port');
