@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { AppError } from '../errors.ts';
@@ -241,7 +242,7 @@ async function planLab(
     say(
       `not started: ${left.join(', ')}; all need ${budget.needed} MiB, and ${available} MiB are free`,
     );
-    const lab = `${programName()} --state ${globals.state} lab`;
+    const lab = labCommand(globals);
     say(`  ${lab} start ${left[0]}    # one of them all the same, when the lab is up`);
     say(`  ${lab} up --only web,lb,spare    # or choose: roles, nodes, services, volumes`);
   }
@@ -253,6 +254,7 @@ async function planLab(
   const inTurn = fit.slice(atOnce);
   if (inTurn.length > 0) {
     say(`first ${fit.slice(0, atOnce).join(', ')}; then, as these arrive, ${inTurn.join(', ')}`);
+    if (choice.accelerator === 'tcg') say(crowded(fit.length, `${labCommand(globals)} up`));
   }
   const plan = {
     network: planNetwork(site, all),
@@ -322,6 +324,16 @@ async function status(globals: GlobalOptions): Promise<void> {
   );
   if (report.off.length > 0) say(`off: ${report.off.join(', ')}`);
   if (report.problem) say(report.problem);
+}
+
+/** Emulated machines that never rest share the processors. */
+function crowded(machines: number, up: string): string {
+  return `${machines} machines are emulated by ${availableParallelism()} processors: some steps take minutes, and a node may count as silent in between.
+  ${up} --only web,lb,spare    # a lab that answers quicker`;
+}
+
+function labCommand({ state }: GlobalOptions): string {
+  return `${programName()} --state ${state} lab`;
 }
 
 /** How this program can be called again from where the operator stands. */

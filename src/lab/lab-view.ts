@@ -113,7 +113,7 @@ export function renderInvitation(
     ],
     balancers.length > 0 ? inviteToServices(report, site, balancers, lab) : [],
     inviteToVolumes(site, rows, server),
-    inviteToSwap(report, site, rows, server, lab),
+    inviteToMail(report, site, rows, server, lab),
     having('spare')
       .slice(0, 1)
       .flatMap((spare) => [
@@ -125,6 +125,7 @@ export function renderInvitation(
       ...(report.off.length > 0
         ? [`  ${lab} start ${report.off[0]}    # off: ${report.off.join(', ')}`]
         : []),
+      `  ${server} status    # who is not ready, and why`,
       `  ${lab} status`,
       `  ${lab} down`,
     ],
@@ -183,8 +184,8 @@ function inviteToVolumes(
   ];
 }
 
-/** How a web server becomes the mail server in place of a dead one, whose role file stays as it is. */
-function inviteToSwap(
+/** How a mail goes through, and how a web server becomes the mail server in place of a dead one, whose role file stays as it is. */
+function inviteToMail(
   { ports, off }: LabReport,
   site: Site,
   rows: readonly NodeStatus[],
@@ -204,18 +205,29 @@ function inviteToSwap(
   );
   const address = [...(service?.vip.values() ?? [])][0] ?? heir.address;
   const port = (name: string) => ports[address]?.find((p) => p.service === name)?.host;
-  return [
-    mailNode
-      ? `Make ${heir.name} the mail server in place of ${mailNode.name}:`
-      : `Turn ${heir.name} into a mail server:`,
-    ...(mailNode && !off.includes(mailNode.name) ? [`  ${lab} kill ${mailNode.name}`] : []),
+  const send = `  curl --url smtp://127.0.0.1:${port('smtp')} --mail-from you@example.net --mail-rcpt ops@lab.example -T README.md`;
+  const read = `  curl --user ops@lab.example:lab --ssl-reqd --insecure 'imap://127.0.0.1:${port('imap')}/INBOX;MAILINDEX=*'`;
+  const swap = [
     `  ${server} node set-role ${heir.name} mail`,
     `  ${lab} reboot ${heir.name}`,
     ...(mailNode
       ? [`  ${lab} start ${mailNode.name}    # it stands by: one node at a time has the mailboxes`]
       : []),
-    'Send a mail, and read it:',
-    `  curl --url smtp://127.0.0.1:${port('smtp')} --mail-from you@example.net --mail-rcpt ops@lab.example -T README.md`,
-    `  curl --user ops@lab.example:lab --ssl-reqd --insecure 'imap://127.0.0.1:${port('imap')}/INBOX;MAILINDEX=*'`,
+  ];
+  if (!mailNode || off.includes(mailNode.name)) {
+    const place = mailNode ? ` in place of ${mailNode.name}` : '';
+    return [
+      `Make ${heir.name} the mail server${place}:`,
+      ...swap,
+      'Send a mail, and read it, when it is ready:',
+      ...[send, read],
+    ];
+  }
+  return [
+    ...[`Send a mail, and read it, when ${mailNode.name} is ready:`, send, read],
+    `Lose ${mailNode.name}, and make ${heir.name} the mail server in its place:`,
+    ...[`  ${lab} kill ${mailNode.name}`, ...swap],
+    `When ${heir.name} is ready, the mail is still there:`,
+    read,
   ];
 }

@@ -95,6 +95,18 @@ describe('what the lab invites to', () => {
     expect(lines.join('\n')).not.toContain('undefined');
   });
 
+  it('lets a mail be sent before the server is lost that takes it, and read on both', () => {
+    const lines = invitation([]);
+    const places = ['volume create mail', 'smtp://', 'imap://', 'kill mail1', 'set-role web2 mail'];
+    const found = places.map((word) => lines.findIndex((line) => line.includes(word)));
+    expect(found).toEqual(found.toSorted((a, b) => a - b));
+    const last = lines.findLastIndex((line) => line.includes('imap://'));
+    expect(last).toBeGreaterThan(found.at(-1) ?? 0);
+    const alone = invitation(['mail1']);
+    expect(alone.filter((line) => line.includes('imap://'))).toHaveLength(1);
+    expect(alone.join('\n')).not.toContain('kill mail1');
+  });
+
   it('names who is off, and asks for nothing that is not there', () => {
     const said = invitation(['lb2', 'nfs1', 'nfs2', 'mail1', spare]).join('\n');
     expect(said).toContain('lab start lb2    # off: lb2, nfs1, nfs2, mail1, spare-525400770099');
