@@ -198,7 +198,8 @@ const nothingSeen = {
 function runDetail({ run }: MachineState, look: Look) {
   const silent = isSilent(run, look);
   const reached = run.steps.findLast((s) => s.stage !== 'failed')?.stage ?? run.stage;
-  const last = `${run.stage}${run.reason ? `: ${run.reason}` : ''}`;
+  const words = run.stage === 'ready' || run.stage === 'failed' ? run.stage : `at ${run.stage}`;
+  const last = `${words}${run.reason ? `: ${run.reason}` : ''}`;
   return {
     stage: silent ? 'silent' : run.stage,
     reached: run.stage === 'failed' ? reached : run.stage,

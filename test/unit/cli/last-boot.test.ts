@@ -57,7 +57,10 @@ beforeAll(async () => {
     writeFileSync(join(site, `nodes/${name}.yaml`), text);
   }
   const sample = sampleService().service;
-  const nodes = () => [sampleNode('db1', 31, 'loader', { mac: [db1Mac] })];
+  const nodes = () => [
+    sampleNode('db1', 31, 'loader', { mac: [db1Mac] }),
+    sampleNode('web2', 22, 'silent'),
+  ];
   const service = {
     ...sample,
     nodes,
@@ -127,6 +130,12 @@ describe('rolecall explain', () => {
     expect(renderLastBoot(waiting)).toMatch(/\n {13}if it stays so: Secure Boot/);
     const failed = { ...boot, boot: { ...boot.boot, state: 'failed' } } as const;
     expect(renderLastBoot(failed)).not.toContain('after the first packet');
+  });
+
+  it('says of a silent machine what that may be', async () => {
+    const { out } = await run('explain', 'web2');
+    expect(out).toMatch(/\n {2}now {8}silent since .*\n {13}no report of it arrives: its power/);
+    expect((await run('explain', 'db1')).out).not.toContain('no report of it arrives');
   });
 
   it('says it as JSON too', async () => {

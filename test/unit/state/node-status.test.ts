@@ -207,7 +207,7 @@ const cases: readonly Case[] = [
     look: 306,
     stage: 'silent',
     since: 5,
-    reason: 'no report since; it was kernel',
+    reason: 'no report since; it was at kernel',
   },
   {
     name: 'the system asking for its address again stays ready',
