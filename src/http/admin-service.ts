@@ -4,7 +4,7 @@ import type { Diagnosis } from '../pxe/diagnose-boot.ts';
 import type { WirePacket } from '../pxe/wire-packet.ts';
 import type { BootRecord } from '../state/boots.ts';
 import type { Event } from '../state/event.ts';
-import type { EventQuery, LoggedEvent } from '../state/events.ts';
+import type { EventQuery, LoggedEvent } from '../state/event-table.ts';
 import type { HeldImage } from '../state/held-images.ts';
 import type { NodeDetail } from '../state/node-status.ts';
 import type { WriteTrouble } from '../state/write-watch.ts';

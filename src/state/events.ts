@@ -1,38 +1,18 @@
 import type { Database } from './database.ts';
 import type { Event } from './event.ts';
-import { createLastMachines } from './last-machines.ts';
+import {
+  type EventLimits,
+  type EventQuery,
+  type LoggedEvent,
+  openEventTable,
+} from './event-table.ts';
 import { isWriteRefused } from './write-watch.ts';
-
-/** How much of the past is kept. */
-export interface EventLimits {
-  /** Newest events kept of each machine, and up to a tenth more. */
-  readonly perMachine: number;
-  /** Milliseconds. */
-  readonly maxAge: number;
-  /** Newest events kept of all machines: made-up MAC addresses cannot fill the disk. */
-  readonly total: number;
-}
 
 export const defaultEventLimits: EventLimits = {
   perMachine: 500,
   maxAge: 30 * 24 * 60 * 60 * 1000,
   total: 500_000,
 };
-
-/** An event with its place in the log; ids only ever grow. */
-export interface LoggedEvent {
-  readonly id: number;
-  readonly event: Event;
-}
-
-export interface EventQuery {
-  /** Only of this MAC. */
-  readonly machine?: string;
-  /** Milliseconds since the epoch; only events at or after it. */
-  readonly since?: number;
-  /** The newest this many, oldest of them first; 1000 by default. */
-  readonly limit?: number;
-}
 
 /** The log of what happened to machines, bounded per machine and by age. */
 export interface EventLog {
@@ -55,6 +35,19 @@ const gather = 50;
 /** Events that are written in one turn of the loop; meanwhile no machine gets an answer. */
 const writtenTogether = 256;
 
+/** Milliseconds between looks whether the table can be settled, and between its parts. */
+const settleAfter = 250;
+const settleNext = 20;
+
+/** Events that are settled in one turn of the loop: some four milliseconds. */
+const settledTogether = 1024;
+
+/** More events than this since the last write are a storm: then the table is settled later. */
+const storm = 64;
+
+/** Events that may be left unsettled in a storm: to read through so many takes some fifty milliseconds. */
+const mostUnsettled = 100_000;
+
 /** Milliseconds. */
 const retryAfter = 5000;
 
@@ -69,21 +62,11 @@ export function openEventLog(
   database: Database,
   limits: EventLimits,
 ): EventLog & { close(): void } {
+  const table = openEventTable(database, limits);
   const listeners = new Set<(event: Event) => void>();
   let pending: Event[] = [];
   let timer: NodeJS.Timeout | undefined;
-  let addedSincePruned = 0;
-  /** Events of a machine since it was last held to its limit: that costs more than to add one. */
-  const addedTo = createLastMachines<number>(8192);
-  const mayAdd = Math.floor(limits.perMachine / 10);
-
-  function dropBeyondTotal(): void {
-    database.run(
-      'DELETE FROM events WHERE id <= (SELECT id FROM events ORDER BY id DESC LIMIT 1 OFFSET ?)',
-      limits.total,
-    );
-    addedSincePruned = 0;
-  }
+  let settling: NodeJS.Timeout | undefined;
 
   function flush(): void {
     clearTimeout(timer);
@@ -93,35 +76,26 @@ export function openEventLog(
 
   function write(batch: readonly Event[]): void {
     if (batch.length === 0) return;
-    const added = new Map<string, number>();
-    for (const { machine } of batch) {
-      added.set(machine, (added.get(machine) ?? addedTo.get(machine) ?? mayAdd) + 1);
-    }
-    database.write(() => {
-      for (const event of batch) {
-        database.run(
-          'INSERT INTO events (at, machine, body) VALUES (?, ?, ?)',
-          event.at,
-          event.machine,
-          JSON.stringify(event),
-        );
-      }
-      for (const [machine, count] of added) {
-        if (count <= mayAdd) continue;
-        database.run(
-          `DELETE FROM events WHERE machine = ? AND id <= (
-             SELECT id FROM events WHERE machine = ? ORDER BY id DESC LIMIT 1 OFFSET ?)`,
-          machine,
-          machine,
-          limits.perMachine,
-        );
-      }
-    });
-    for (const [machine, count] of added) addedTo.set(machine, count > mayAdd ? 0 : count);
+    table.add(batch);
     pending = pending.slice(batch.length);
-    addedSincePruned += batch.length;
-    // A flood of made-up machines fills a disk sooner than the next pruning comes.
-    if (addedSincePruned > limits.total / 10) dropBeyondTotal();
+    // What is not settled grows no further.
+    if (table.unsettled() > mostUnsettled) table.settle(2 * batch.length);
+    if (table.unsettled() > 0) settling ??= setTimeout(settle, settleAfter).unref();
+  }
+
+  function settle(): void {
+    settling = undefined;
+    let next = settleAfter;
+    if (pending.length <= storm) {
+      try {
+        table.settle(settledTogether);
+        next = settleNext;
+      } catch (error) {
+        tellNotOnDisk(error);
+        next = retryAfter;
+      }
+    }
+    if (table.unsettled() > 0) settling = setTimeout(settle, next).unref();
   }
 
   /** A full disk must not end the server: machines boot without history. */
@@ -164,34 +138,18 @@ export function openEventLog(
       for (const listener of listeners) listener(event);
     },
     flush,
-    list({ machine, since = 0, limit = 1000 } = {}) {
+    list(query = {}) {
+      const { machine, since = 0, limit = 1000 } = query;
       const waiting = flushed() ? [] : pending;
-      const rows = machine
-        ? database.all(
-            'SELECT id, body FROM events WHERE machine = ? AND at >= ? ORDER BY id DESC LIMIT ?',
-            machine,
-            since,
-            limit,
-          )
-        : database.all(
-            'SELECT id, body FROM events WHERE at >= ? ORDER BY id DESC LIMIT ?',
-            since,
-            limit,
-          );
-      const logged = rows
-        .map((row) => ({ id: Number(row.id), event: JSON.parse(String(row.body)) as Event }))
-        .reverse();
-      const next = Number(database.get('SELECT max(id) AS id FROM events')?.id ?? 0) + 1;
+      const next = table.lastId() + 1;
       const late = waiting
         .map((event, index) => ({ id: next + index, event }))
         .filter(({ event }) => event.at >= since && (!machine || event.machine === machine));
-      return [...logged, ...late].slice(-limit);
+      return [...table.list(query), ...late].slice(-limit);
     },
-    *all() {
+    all() {
       flush();
-      for (const row of database.all('SELECT body FROM events ORDER BY id')) {
-        yield JSON.parse(String(row.body)) as Event;
-      }
+      return table.all();
     },
     subscribe(listener) {
       listeners.add(listener);
@@ -199,8 +157,7 @@ export function openEventLog(
     },
     prune(now) {
       flush();
-      database.run('DELETE FROM events WHERE at < ?', now - limits.maxAge);
-      dropBeyondTotal();
+      table.prune(now);
     },
     close() {
       try {
@@ -209,6 +166,7 @@ export function openEventLog(
         const lost = pending.length === 1 ? 'one event is' : `${pending.length} events are`;
         process.stderr.write(`rolecall: ${lost} lost: ${(error as Error).message}\n`);
       }
+      clearTimeout(settling);
       listeners.clear();
     },
   };

@@ -22,6 +22,9 @@ export interface LeaseTable extends LeaseView {
   /** A lease that another machine had on this address ends. */
   put(lease: Lease): void;
   delete(mac: MacAddress): void;
+  size(): number;
+  /** Each lease as it is when its turn comes; those that are made meanwhile come last. */
+  all(): Iterator<Lease>;
   /** Calls back with each address whose lease is made, changed or ended. */
   watch(changed: (address: Ipv4) => void): void;
 }
@@ -71,6 +74,8 @@ export function createLeaseTable(): LeaseTable {
       byAddress.delete(lease.address);
       for (const changed of watchers) changed(lease.address);
     },
+    size: () => byMac.size,
+    all: () => byMac.values(),
     watch: (changed) => void watchers.push(changed),
   };
 }

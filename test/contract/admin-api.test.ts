@@ -8,7 +8,7 @@ import { type AdminRoute, adminRoutes } from '../../src/http/admin-routes.ts';
 import type { AdminService } from '../../src/http/admin-service.ts';
 import { errorSchema } from '../../src/http/api-schemas.ts';
 import { type HttpServer, startHttp } from '../../src/http/start-http.ts';
-import type { EventQuery } from '../../src/state/events.ts';
+import type { EventQuery } from '../../src/state/event-table.ts';
 import { sampleNode, sampleService, sampleSpare } from '../unit/http/sample-nodes.ts';
 import { address, event, mac, script, start } from '../unit/state/fold.ts';
 import { call } from './http-call.ts';
