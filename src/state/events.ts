@@ -37,16 +37,16 @@ const writtenTogether = 256;
 
 /** Milliseconds between looks whether the table can be settled, and between its parts. */
 const settleAfter = 250;
-const settleNext = 20;
+const settleNext = 5;
 
 /** Events that are settled in one turn of the loop: some four milliseconds. */
 const settledTogether = 1024;
 
-/** More events than this since the last write are a storm: then the table is settled later. */
+/** More events than this since the last look are a storm: then the table is settled later. */
 const storm = 64;
 
-/** Events that may be left unsettled in a storm: to read through so many takes some fifty milliseconds. */
-const mostUnsettled = 100_000;
+/** Events that may be left unsettled in a storm: to read through so many takes some hundred milliseconds. */
+const mostUnsettled = 200_000;
 
 /** Milliseconds. */
 const retryAfter = 5000;
@@ -67,6 +67,7 @@ export function openEventLog(
   let pending: Event[] = [];
   let timer: NodeJS.Timeout | undefined;
   let settling: NodeJS.Timeout | undefined;
+  let addedSinceLook = 0;
 
   function flush(): void {
     clearTimeout(timer);
@@ -78,15 +79,18 @@ export function openEventLog(
     if (batch.length === 0) return;
     table.add(batch);
     pending = pending.slice(batch.length);
+    addedSinceLook += batch.length;
     // What is not settled grows no further.
-    if (table.unsettled() > mostUnsettled) table.settle(2 * batch.length);
+    if (table.unsettled() > mostUnsettled) table.settle(4 * settledTogether);
     if (table.unsettled() > 0) settling ??= setTimeout(settle, settleAfter).unref();
   }
 
   function settle(): void {
     settling = undefined;
     let next = settleAfter;
-    if (pending.length <= storm) {
+    const isStorm = addedSinceLook > storm;
+    addedSinceLook = 0;
+    if (!isStorm) {
       try {
         table.settle(settledTogether);
         next = settleNext;
