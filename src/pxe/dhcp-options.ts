@@ -34,8 +34,71 @@ export const dhcpOption = {
   end: 255,
 } as const;
 
-/** Options by number, in the order in which they came; RFC 3396 parts already joined. */
-export type DhcpOptions = ReadonlyMap<number, Uint8Array>;
+/** Options by number, in the order in which they came; RFC 3396 parts already joined. A map of them is one too. */
+export interface DhcpOptions extends Iterable<readonly [code: number, value: Uint8Array]> {
+  get(code: number): Uint8Array | undefined;
+  has(code: number): boolean;
+  keys(): Iterable<number>;
+  forEach(visit: (value: Uint8Array, code: number) => void): void;
+}
+
+/**
+ * The options of one message: ten or so, which are found sooner by going through them than by the hash that a Map
+ * makes anew for each message.
+ */
+export class OptionTable implements DhcpOptions {
+  readonly #codes: number[] = [];
+  readonly #values: Uint8Array[] = [];
+
+  get(code: number): Uint8Array | undefined {
+    const at = this.#codes.indexOf(code);
+    return at < 0 ? undefined : this.#values[at];
+  }
+
+  has(code: number): boolean {
+    return this.#codes.includes(code);
+  }
+
+  keys(): Iterable<number> {
+    return this.#codes.values();
+  }
+
+  /** What was there before keeps its place. */
+  set(code: number, value: Uint8Array): this {
+    const at = this.#codes.indexOf(code);
+    if (at >= 0) this.#values[at] = value;
+    else {
+      this.#codes.push(code);
+      this.#values.push(value);
+    }
+    return this;
+  }
+
+  /** Sets each of the others. */
+  add(others: DhcpOptions): this {
+    others.forEach((value, code) => this.set(code, value));
+    return this;
+  }
+
+  delete(code: number): void {
+    const at = this.#codes.indexOf(code);
+    if (at < 0) return;
+    this.#codes.splice(at, 1);
+    this.#values.splice(at, 1);
+  }
+
+  forEach(visit: (value: Uint8Array, code: number) => void): void {
+    for (let at = 0; at < this.#codes.length; at += 1) {
+      visit(this.#values[at] as Uint8Array, this.#codes[at] as number);
+    }
+  }
+
+  *[Symbol.iterator](): IterableIterator<[code: number, value: Uint8Array]> {
+    for (let at = 0; at < this.#codes.length; at += 1) {
+      yield [this.#codes[at] as number, this.#values[at] as Uint8Array];
+    }
+  }
+}
 
 /**
  * Reads the option fields of one message in RFC 3396 order (options, then `file`, then `sname` where overloaded).
@@ -43,10 +106,8 @@ export type DhcpOptions = ReadonlyMap<number, Uint8Array>;
  */
 export function parseOptions(
   areas: readonly Uint8Array[],
-):
-  | { readonly ok: true; readonly options: Map<number, Uint8Array> }
-  | { readonly ok: false; reason: string } {
-  const options = new Map<number, Uint8Array>();
+): { readonly ok: true; readonly options: OptionTable } | { readonly ok: false; reason: string } {
+  const options = new OptionTable();
   const repeated = new Map<number, Uint8Array[]>();
   for (const area of areas) {
     let at = 0;
@@ -82,7 +143,7 @@ export function parseOptions(
 
 /** Sub-options of options 43, 82 and 175; reading stops at the first that is cut off. */
 export function parseSubOptions(value: Uint8Array | undefined): DhcpOptions {
-  const found = new Map<number, Uint8Array>();
+  const found = new OptionTable();
   if (!value) return found;
   for (let at = 0; at + 1 < value.length; ) {
     const code = value[at] ?? 0;

@@ -6,6 +6,7 @@ import type { ClientVia } from '../state/event.ts';
 import {
   type DhcpOptions,
   dhcpOption,
+  OptionTable,
   parseSubOptions,
   readIpv4,
   readText,
@@ -143,7 +144,7 @@ export function identifyClient(packet: DhcpPacket): IdentifiedClient {
 const echoed = [dhcpOption.clientId, dhcpOption.machineId, dhcpOption.relayAgent] as const;
 
 function readEcho(options: DhcpOptions): DhcpOptions {
-  const echo = new Map<number, Uint8Array>();
+  const echo = new OptionTable();
   for (const code of echoed) {
     const value = options.get(code);
     if (value) echo.set(code, value);

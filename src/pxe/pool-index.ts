@@ -59,8 +59,10 @@ function indexPool(
   /** A set bit is an unused address; no word before `lowest` has one. */
   const unused = new Uint32Array(Math.ceil((last - first + 1) / wordBits));
   let lowest = 0;
-  /** By the end of their leases; those that a change has overtaken are dropped when they come first. */
+  /** By the end of their leases, or an earlier time, and what a change has overtaken: put right when it comes first. */
   const ends = createTimeQueue<Ipv4>();
+  /** For each address the time at which it waits in that queue, 0 where it does not. */
+  const waits = new Float64Array(last - first + 1);
 
   const isOpen = (address: Ipv4) => !reserved.has(address) && holds.at(address) === undefined;
 
@@ -75,20 +77,15 @@ function indexPool(
       return;
     }
     unused[word] = (unused[word] ?? 0) & ~bit;
-    if (open && lease) noteEnd(lease);
+    if (open && lease) noteEnd(offset, lease);
   }
 
-  /** A lease that is renewed again and again leaves its former ends behind. */
-  function noteEnd(lease: Lease): void {
-    if (ends.size > 2 * (last - first + 1)) {
-      ends.clear();
-      for (let number = first; number <= last; number += 1) {
-        const other = leases.at(ipv4FromNumber(number));
-        if (other && isOpen(other.address)) ends.add(other.expires, other.address);
-      }
-      return;
-    }
-    ends.add(lease.expires, lease.address);
+  /** A lease that is renewed again and again stays where it is in the queue. */
+  function noteEnd(offset: number, { expires, address }: Lease): void {
+    const at = waits[offset] ?? 0;
+    if (at !== 0 && at <= expires) return;
+    waits[offset] = expires;
+    ends.add(expires, address);
   }
 
   for (let number = first; number <= last; number += 1) {
@@ -112,9 +109,13 @@ function indexPool(
     },
     firstExpired(now) {
       for (let end = ends.first(); end && end.at <= now; end = ends.first()) {
+        const offset = ipv4ToNumber(end.what) - first;
         const lease = leases.at(end.what);
-        if (lease && lease.expires === end.at && isOpen(end.what)) return lease;
+        const counts = waits[offset] === end.at && lease !== undefined && isOpen(end.what);
+        if (counts && lease.expires === end.at) return lease;
         ends.removeFirst();
+        if (waits[offset] === end.at) waits[offset] = 0;
+        if (counts) noteEnd(offset, lease);
       }
       return undefined;
     },

@@ -4,7 +4,14 @@ import type { EventBody } from '../state/event.ts';
 import { bootAnswer } from './boot-options.ts';
 import type { Place } from './client-address.ts';
 import { type DhcpDecision, type DhcpFacts, type LeaseChange, refuse } from './dhcp-decision.ts';
-import { type DhcpOptions, dhcpOption, ipv4Bytes, textBytes, uint32Bytes } from './dhcp-options.ts';
+import {
+  type DhcpOptions,
+  dhcpOption,
+  ipv4Bytes,
+  OptionTable,
+  textBytes,
+  uint32Bytes,
+} from './dhcp-options.ts';
 import { noAddress } from './dhcp-packet.ts';
 import type { DhcpClient } from './identify-client.ts';
 import { leaseSeconds as usualLeaseSeconds } from './leases.ts';
@@ -25,12 +32,11 @@ export function refuseAddress(
   place: Place,
   reason: string,
 ): DhcpDecision {
-  const options = new Map<number, Uint8Array>([
-    [dhcpOption.messageType, Uint8Array.of(messageNumber.nak)],
-    [dhcpOption.serverId, ipv4Bytes(serverId(client, facts))],
-    [dhcpOption.message, textBytes(reason)],
-    ...client.echo,
-  ]);
+  const options = new OptionTable()
+    .set(dhcpOption.messageType, Uint8Array.of(messageNumber.nak))
+    .set(dhcpOption.serverId, ipv4Bytes(serverId(client, facts)))
+    .set(dhcpOption.message, textBytes(reason))
+    .add(client.echo);
   return {
     kind: 'reply',
     // A relay passes a NAK on by broadcast only where the flag is set (RFC 2131 §4.3.2).
@@ -63,19 +69,18 @@ export function replyWith(
   const { network } = place;
   const fixed = networkOptions(facts.site, network);
   // What a client cannot do without comes first: a small client gets as many as fit.
-  const options = new Map<number, Uint8Array>([
-    [dhcpOption.messageType, typeOption[type]],
-    [dhcpOption.serverId, serverIdBytes(serverId(client, facts))],
-  ]);
+  const options = new OptionTable()
+    .set(dhcpOption.messageType, typeOption[type])
+    .set(dhcpOption.serverId, serverIdBytes(serverId(client, facts)));
   const times = leaseTimes(facts.leaseSeconds ?? usualLeaseSeconds);
   if (yiaddr !== noAddress) options.set(dhcpOption.leaseTime, times.lease);
   options.set(dhcpOption.subnetMask, fixed.mask);
   if (fixed.router && isRouted(client, place)) options.set(dhcpOption.router, fixed.router);
   if (isBoot) for (const [code, value] of boot.options) options.set(code, value);
-  for (const [code, value] of client.echo) options.set(code, value);
-  for (const [code, value] of fixed.beforeName) options.set(code, value);
+  options.add(client.echo);
+  options.add(fixed.beforeName);
   options.set(dhcpOption.hostName, textBytes(place.name));
-  for (const [code, value] of fixed.afterName) options.set(code, value);
+  options.add(fixed.afterName);
   if (yiaddr !== noAddress) {
     options.set(dhcpOption.renewalTime, times.renewal);
     options.set(dhcpOption.rebindingTime, times.rebinding);
@@ -179,10 +184,10 @@ function networkOptions(site: Site, network: Network): NetworkOptions {
   const known = optionsOf.get(network);
   if (known) return known;
   const { subnet, gateway, dns } = network;
-  const beforeName = new Map<number, Uint8Array>();
+  const beforeName = new OptionTable();
   beforeName.set(dhcpOption.broadcast, ipv4Bytes(broadcastAddress(subnet)));
   if (dns.length > 0) beforeName.set(dhcpOption.dns, ipv4Bytes(...dns));
-  const afterName = new Map<number, Uint8Array>();
+  const afterName = new OptionTable();
   if (site.domain) afterName.set(dhcpOption.domainName, textBytes(site.domain));
   if (site.ntp.length > 0) afterName.set(dhcpOption.ntp, ipv4Bytes(...site.ntp));
   const made: NetworkOptions = {

@@ -154,7 +154,8 @@ describe('what is packed is read back', () => {
     fc.assert(
       fc.property(packet, (value) => {
         const read = parseDhcpPacket(packDhcpPacket(value, 8192));
-        expect(read).toEqual({ kind: 'packet', packet: value });
+        if (read.kind !== 'packet') throw new Error(read.reason);
+        expect({ ...read.packet, options: new Map(read.packet.options) }).toEqual(value);
       }),
     );
   });

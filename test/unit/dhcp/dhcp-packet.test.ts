@@ -129,7 +129,12 @@ describe('packing a message', () => {
   });
 
   it.each(captureNames())('gives back what it read: %s', (name) => {
-    const packet = parsed(readCapture(name));
-    expect(parsed(packDhcpPacket(packet, 1472))).toEqual(packet);
+    // In whichever order its options stood.
+    const read = (bytes: Uint8Array) => {
+      const packet = parsed(bytes);
+      return { ...packet, options: new Map(packet.options) };
+    };
+    const packet = read(readCapture(name));
+    expect(read(packDhcpPacket(packet, 1472))).toEqual(packet);
   });
 });
