@@ -82,7 +82,7 @@ export function openEventLog(
     addedSinceLook += batch.length;
     // What is not settled grows no further.
     if (table.unsettled() > mostUnsettled) table.settle(4 * settledTogether);
-    if (table.unsettled() > 0) settling ??= setTimeout(settle, settleAfter).unref();
+    settling ??= setTimeout(settle, settleAfter).unref();
   }
 
   function settle(): void {
@@ -92,6 +92,7 @@ export function openEventLog(
     addedSinceLook = 0;
     if (!isStorm) {
       try {
+        if (table.unsettled() === 0) return database.checkpoint();
         table.settle(settledTogether);
         next = settleNext;
       } catch (error) {
@@ -99,7 +100,7 @@ export function openEventLog(
         next = retryAfter;
       }
     }
-    if (table.unsettled() > 0) settling = setTimeout(settle, next).unref();
+    settling = setTimeout(settle, next).unref();
   }
 
   /** A full disk must not end the server: machines boot without history. */

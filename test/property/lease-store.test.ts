@@ -64,9 +64,15 @@ it('a lease store that is opened anew has the leases it was closed with, however
           leases = open();
           expect(seen()).toEqual(closedWith);
         }
+        // A sweep that a restart ended begins anew; then it comes to its end, and so does the next one.
+        for (let n = 0; n < 300; n += 1) {
+          const lease = leases.of(macs[n % macs.length] as MacAddress);
+          const renewed = leases.batch();
+          if (lease) renewed.put({ ...lease, expires: lease.expires + 1 });
+          renewed.commit();
+        }
         const rows = Number(database.get('SELECT count(*) AS n FROM lease_changes')?.n);
-        // What was there when a sweep began, and what came while it went on.
-        expect(rows).toBeLessThanOrEqual(3 * (4 + macs.length) + 16);
+        expect(rows).toBeLessThanOrEqual(4 * (4 + macs.length));
       } finally {
         database.close();
         rmSync(folder, { recursive: true });

@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect, onTestFinished, test } from 'vitest';
@@ -89,4 +90,18 @@ test('events and leases of the version before are all there', () => {
   expect(table.unsettled()).toBe(0);
   expect(table.list({ machine: mac(2) }).map((logged) => logged.event)).toEqual([nth(2), nth(5)]);
   expect(openLeaseStore(database).of(lease.mac)).toEqual(lease);
+});
+
+test('a log of writes that has grown goes into the tables, a small one stays', () => {
+  const path = join(temporaryFolder(), 'db');
+  const database = open(path);
+  const table = openEventTable(database, defaultEventLimits);
+  const logged = () => statSync(`${path}-wal`).size;
+  table.add([nth(0)]);
+  database.checkpoint();
+  expect(logged()).toBeGreaterThan(0);
+  const reason = 'x'.repeat(4096);
+  table.add(Array.from({ length: 2000 }, (_, n) => event(n, { kind: 'warning', reason })));
+  database.checkpoint();
+  expect(logged()).toBe(0);
 });
