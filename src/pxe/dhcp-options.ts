@@ -76,7 +76,7 @@ export class OptionTable implements DhcpOptions {
 
   /** Sets each of the others. */
   add(others: DhcpOptions): this {
-    others.forEach((value, code) => this.set(code, value));
+    others.forEach((value, code) => void this.set(code, value));
     return this;
   }
 

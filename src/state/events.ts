@@ -82,25 +82,30 @@ export function openEventLog(
     addedSinceLook += batch.length;
     // What is not settled grows no further.
     if (table.unsettled() > mostUnsettled) table.settle(4 * settledTogether);
-    settling ??= setTimeout(settle, settleAfter).unref();
+    settling ??= later(settleAfter);
   }
 
+  /** A part of what a storm left undone, and last of all a checkpoint; while the storm goes on, nothing. */
   function settle(): void {
-    settling = undefined;
-    let next = settleAfter;
     const isStorm = addedSinceLook > storm;
     addedSinceLook = 0;
-    if (!isStorm) {
-      try {
-        if (table.unsettled() === 0) return database.checkpoint();
-        table.settle(settledTogether);
-        next = settleNext;
-      } catch (error) {
-        tellNotOnDisk(error);
-        next = retryAfter;
-      }
+    try {
+      settling = isStorm ? later(settleAfter) : settlePart();
+    } catch (error) {
+      tellNotOnDisk(error);
+      settling = later(retryAfter);
     }
-    settling = setTimeout(settle, next).unref();
+  }
+
+  const later = (milliseconds: number) => setTimeout(settle, milliseconds).unref();
+
+  function settlePart(): NodeJS.Timeout | undefined {
+    if (table.unsettled() === 0) {
+      database.checkpoint();
+      return undefined;
+    }
+    table.settle(settledTogether);
+    return later(settleNext);
   }
 
   /** A full disk must not end the server: machines boot without history. */
