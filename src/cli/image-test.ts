@@ -8,7 +8,7 @@ import { type ImageStore, openImageStore, type StoredImage } from '../images/ima
 import { type ImageTests, mergeTests, parseImageTests } from '../images/image-tests.ts';
 import { useImages } from '../images/image-use.ts';
 import { wantedRoles } from '../images/judge-image.ts';
-import { chooseAccelerator } from '../lab/accelerator.ts';
+import { acceleratorMemory, chooseAccelerator } from '../lab/accelerator.ts';
 import { isLabRunning } from '../lab/control.ts';
 import { labFolder } from '../lab/lab-folder.ts';
 import { availableMemory, planMemory } from '../lab/memory-budget.ts';
@@ -118,7 +118,7 @@ async function testImage(globals: GlobalOptions, word: string, options: TestOpti
   const kernel = store.blobPath(image.manifest.kernel.digest);
   const choice = wishes.accelerator
     ? { accelerator: wishes.accelerator, reason: 'as you asked' }
-    : await chooseAccelerator(kernel);
+    : await chooseAccelerator(kernel, acceleratorMemory(labFolder(join(state, 'lab')).builds));
   notes.push(`guests ran under ${choice.accelerator.toUpperCase()}: ${choice.reason}`);
   const session: Session = {
     ...{ globals, fleet, image, boot, plan, notes },

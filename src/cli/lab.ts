@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { AppError } from '../errors.ts';
-import { chooseAccelerator } from '../lab/accelerator.ts';
+import { acceleratorMemory, chooseAccelerator } from '../lab/accelerator.ts';
 import {
   askGuest,
   askLink,
@@ -233,7 +233,7 @@ async function planLab(
   await prepareLabState(folder, folder.builds);
   const choice = accelerator
     ? { accelerator, reason: 'as you asked' }
-    : await chooseAccelerator(image.kernel);
+    : await chooseAccelerator(image.kernel, acceleratorMemory(folder.builds));
   say(`guests run under ${choice.accelerator.toUpperCase()}: ${choice.reason}`);
   const available = await availableMemory();
   const budget = planMemory(wanted, available, choice.accelerator, (name) => holdsWith(site, name));

@@ -5,7 +5,7 @@ import type { Digest } from '../digest.ts';
 import { AppError } from '../errors.ts';
 import { openImageStore } from '../images/image-store.ts';
 import { loadSite } from '../site/load-site.ts';
-import { chooseAccelerator } from './accelerator.ts';
+import { acceleratorMemory, chooseAccelerator } from './accelerator.ts';
 import { startLab } from './lab.ts';
 import {
   type LabFolder,
@@ -90,7 +90,9 @@ export async function withLab<T>(
       spareDisks: options.spareDisks ?? {},
       ...(options.only ? { only: options.only } : {}),
     });
-    const accelerator = options.accelerator ?? (await chooseAccelerator(image.kernel)).accelerator;
+    const memory = acceleratorMemory(options.images);
+    const accelerator =
+      options.accelerator ?? (await chooseAccelerator(image.kernel, memory)).accelerator;
     const names = guests.map(({ name }) => name);
     const atOnce = options.switchOn === 'in-turn' ? bootsAtOnce(accelerator) : guests.length;
     const inTurn = names.slice(atOnce);
