@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { nodeArchitecture } from '../boot/node-architecture.ts';
 import { AppError } from '../errors.ts';
 import { buildImage } from '../images/build-image.ts';
@@ -7,6 +8,7 @@ import { loadImageDefinition } from '../images/load-image-definition.ts';
 import { readLockFile, siteLockFile } from '../images/lock-file.ts';
 import { loadRoles } from '../roles/load-roles.ts';
 import { loadSite } from '../site/load-site.ts';
+import { waitForFileLock } from '../system/file-lock.ts';
 import type { Roms } from './vm.ts';
 
 /** Files of the published image that the lab itself needs; absolute. */
@@ -26,7 +28,8 @@ const labRoms = {
 
 /**
  * The images that nodes of this site name, and `universal`, which it gives back: built and published in the state
- * folder where they are not yet. Does no work where nothing has changed since they were built.
+ * folder where they are not yet. Does no work where nothing has changed since they were built. Of several labs
+ * that want them at once one builds, and the others wait for it.
  */
 export async function ensureImage(
   state: string,
@@ -35,11 +38,16 @@ export async function ensureImage(
 ): Promise<LabImage> {
   const loaded = await loadSite(site);
   const nodes = loaded.ok ? [...loaded.value.nodes.values()] : [];
-  for (const name of new Set(nodes.map((node) => node.image))) {
-    if (name !== 'universal') await buildForLab(state, site, name, onEvent);
+  const turn = await waitForFileLock(join(state, 'labs.lock'));
+  try {
+    for (const name of new Set(nodes.map((node) => node.image))) {
+      if (name !== 'universal') await buildForLab(state, site, name, onEvent);
+    }
+    const image = await buildForLab(state, site, 'universal', onEvent);
+    return labImageOf(openImageStore(state), image);
+  } finally {
+    await turn.release();
   }
-  const image = await buildForLab(state, site, 'universal', onEvent);
-  return labImageOf(openImageStore(state), image);
 }
 
 /** What the lab needs of an image in the store. */

@@ -4,6 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { labFolder } from '../../src/lab/lab-folder.ts';
 import type { NodeStatus } from '../../src/state/event.ts';
 import { runProgram } from '../../src/system/run-program.ts';
 import { images } from './harness/lab-under-test.ts';
@@ -16,11 +17,10 @@ let said = '';
 
 beforeAll(async () => {
   state = mkdtempSync(join(tmpdir(), 'rc-command-'));
-  // A lab folder of its own; what the image is built from and its store are shared with all labs.
-  for (const name of ['images', 'build-cache', 'build-mirrors', 'apt-cache']) {
-    await mkdir(join(images, name), { recursive: true });
-    symlinkSync(join(images, name), join(state, name));
-  }
+  // A lab folder of its own; where its image is built is shared with all labs.
+  await mkdir(images, { recursive: true });
+  await mkdir(join(state, 'lab'));
+  symlinkSync(images, labFolder(join(state, 'lab')).builds);
 });
 afterAll(async () => {
   up?.kill('SIGKILL');
