@@ -1,5 +1,23 @@
 import { defineConfig } from 'vitest/config';
 
+/**
+ * Files of one machine at a time, or that mostly wait: each leaves the second of two cores to another one.
+ * network.test.ts is none of them, as it counts the machine's namespaces.
+ */
+const light = [
+  ...[
+    'arm64',
+    'boot-server-guest',
+    'faults',
+    'follow',
+    'http-boot',
+    'lab-command',
+    'rack',
+    'roles',
+  ],
+  ...['build-reproducible', 'extended-image', 'layers', 'probe'],
+].map((name) => `test/lab/${name}.test.ts`);
+
 export default defineConfig({
   test: {
     reporters: ['default', './test/closing-line.ts'],
@@ -17,15 +35,26 @@ export default defineConfig({
           sequence: { groupOrder: 1 },
         },
       },
-      // Guests share two cores: lab files run one after the other, so that one boot does not slow another.
+      {
+        test: {
+          name: 'lab-light',
+          include: light,
+          testTimeout: 600_000,
+          hookTimeout: 900_000,
+          maxWorkers: 2,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      // Guests share two cores: these run one after the other, so that one boot does not slow another.
       {
         test: {
           name: 'lab',
           include: ['test/lab/**/*.test.ts'],
+          exclude: light,
           testTimeout: 600_000,
           hookTimeout: 900_000,
           fileParallelism: false,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
         },
       },
       {
@@ -35,7 +64,7 @@ export default defineConfig({
           testTimeout: 3_600_000,
           hookTimeout: 900_000,
           fileParallelism: false,
-          sequence: { groupOrder: 3 },
+          sequence: { groupOrder: 4 },
         },
       },
     ],
