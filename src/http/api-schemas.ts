@@ -151,6 +151,7 @@ const volumeReportSchema = z.strictObject({
   serving: z.boolean().describe('whether clients are served here'),
   fence: z.boolean(),
   release: z.boolean(),
+  met: z.boolean().describe('whether it was connected to the other node since it booted'),
   survey: z
     .strictObject({
       state: z.enum(['absent', 'blank', 'signed', 'used', 'unreadable']),

@@ -31,6 +31,8 @@ const report = z.object({
   serving: z.boolean(),
   fence: z.boolean(),
   release: z.boolean(),
+  // Absent from nodes that booted before there was such a word.
+  met: z.boolean().default(false),
   survey: survey.optional(),
   order: order.optional(),
   problem: saidText(512),

@@ -58,7 +58,7 @@ export function createVolumeService(parts: VolumeServiceParts): VolumeService {
       since: same?.since ?? clock(),
       at: clock(),
       wallTime: parts.now(),
-      wasConnected: same?.wasConnected === true || isConnected(report),
+      wasConnected: same?.wasConnected === true || report.met || isConnected(report),
       // The disk is looked at once, not every second.
       report: { ...(same?.report.survey ? { survey: same.report.survey } : {}), ...report },
     };

@@ -20,6 +20,8 @@ export interface VolumeReport {
   readonly fence: boolean;
   /** The node has stopped serving and gives the lease back. */
   readonly release: boolean;
+  /** It was connected to its peer since it booted. */
+  readonly met: boolean;
   /** What its disk holds, looked at while the resource is not up. */
   readonly survey?: DiskSurvey;
   /** How far it is with what it was told to do. */

@@ -481,7 +481,7 @@ describe('what nodes say of volumes', () => {
   const said = {
     ...{ at: 31.5, role: 'Secondary', peerRole: 'Primary', connection: 'Connected' },
     ...{ disk: 'UpToDate', peerDisk: 'UpToDate', done: 100, suspended: false, serving: false },
-    ...{ fence: false, release: false, problem: '' },
+    ...{ fence: false, release: false, met: true, problem: '' },
   };
   const post = (body: unknown, path = volumePath(bootId, 'www')) =>
     call(server.port, path, { method: 'POST', body: JSON.stringify(body) });

@@ -13,7 +13,7 @@ const head = 'Host: 10.77.0.1\r\nUser-Agent: iPXE/1.21.1\r\nConnection: close\r\
 const post = `Content-Type: application/x-www-form-urlencoded\r\nContent-Length: ${report.length}\r\n`;
 const volume = JSON.stringify({
   ...{ at: 1.5, role: '', peerRole: '', connection: '', disk: '', peerDisk: '', done: 100 },
-  ...{ suspended: false, serving: false, fence: false, release: false, problem: '' },
+  ...{ suspended: false, serving: false, fence: false, release: false, met: true, problem: '' },
 });
 const mac = '52:54:00:00:00:21';
 const seeds = [

@@ -199,8 +199,10 @@ async function theLeaderIsCutOff(lab: Scenario, networks: readonly string[]): Pr
   await whileRecordsAreWritten(lab, name, [leader, other], async (writer) => {
     const cables = (state: 'up' | 'down') =>
       Promise.all(networks.map((network) => lab.link(leader, network, state)));
+    const since = Date.now();
     await cables('down');
     await writer.goesOn();
+    say(`${other}: ${await wayOf(lab, other, since)}`);
     await cables('up');
     await bothAreWhole(lab);
   });

@@ -218,5 +218,5 @@ test('never two leaders, and none whose copy lacks a write', () => {
 const blankReport: VolumeReport = {
   ...{ at: 0, role: 'Secondary', peerRole: 'Secondary', connection: 'Connected' },
   ...{ disk: 'UpToDate', peerDisk: 'UpToDate', done: 100, suspended: false, serving: false },
-  ...{ fence: false, release: false, problem: '' },
+  ...{ fence: false, release: false, met: true, problem: '' },
 };

@@ -78,7 +78,7 @@ export function sampleSpare(number: number): NodeDetail {
 const copy = {
   ...{ at: 90.25, role: 'Primary', peerRole: 'Secondary', connection: 'SyncSource' },
   ...{ disk: 'UpToDate', peerDisk: 'Inconsistent', done: 42.5, suspended: false, serving: true },
-  ...{ fence: false, release: false, problem: '' },
+  ...{ fence: false, release: false, met: true, problem: '' },
 };
 
 /** A volume whose second node has just come back. */

@@ -5,7 +5,7 @@ export function aReport(facts: Partial<VolumeReport> = {}): VolumeReport {
   return {
     ...{ at: 100, role: 'Secondary', peerRole: 'Secondary', connection: 'Connected' },
     ...{ disk: 'UpToDate', peerDisk: 'UpToDate', done: 100, suspended: false, serving: false },
-    ...{ fence: false, release: false, problem: '' },
+    ...{ fence: false, release: false, met: true, problem: '' },
     ...facts,
   };
 }
