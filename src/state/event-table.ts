@@ -99,8 +99,9 @@ export function openEventTable(database: Database, limits: EventLimits): EventTa
     indexed = to;
   }
 
-  function dropOldest(events: number): void {
-    kept -= database.write(() =>
+  /** How many went. */
+  function dropOldest(events: number): number {
+    return database.write(() =>
       database.run(
         'DELETE FROM events WHERE id <= (SELECT id FROM events ORDER BY id LIMIT 1 OFFSET ?)',
         events - 1,
@@ -110,13 +111,14 @@ export function openEventTable(database: Database, limits: EventLimits): EventTa
 
   function settle(most: number): void {
     if (last > indexed) index(most);
-    if (kept > limits.total) dropOldest(Math.min(most, kept - limits.total));
+    if (kept > limits.total) kept -= dropOldest(Math.min(most, kept - limits.total));
   }
 
   return {
     add(events) {
       let id = last;
-      database.write(() => {
+      const beyond = kept + events.length - limits.total;
+      const dropped = database.write(() => {
         for (const event of events) {
           id += 1;
           database.run(
@@ -127,11 +129,10 @@ export function openEventTable(database: Database, limits: EventLimits): EventTa
             JSON.stringify(event),
           );
         }
+        return beyond > limits.total / 10 ? dropOldest(Math.min(beyond, 2 * events.length)) : 0;
       });
       last = id;
-      kept += events.length;
-      const beyond = kept - limits.total;
-      if (beyond > limits.total / 10) dropOldest(Math.min(beyond, 2 * events.length));
+      kept += events.length - dropped;
     },
     unsettled: () => Math.max(last - indexed, kept - limits.total, 0),
     settle,
@@ -162,7 +163,7 @@ export function openEventTable(database: Database, limits: EventLimits): EventTa
     lastId: () => last,
     prune(now) {
       kept -= database.run('DELETE FROM events WHERE at < ?', now - limits.maxAge);
-      if (kept > limits.total) dropOldest(kept - limits.total);
+      if (kept > limits.total) kept -= dropOldest(kept - limits.total);
     },
   };
 }

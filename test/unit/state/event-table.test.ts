@@ -105,3 +105,19 @@ test('a log of writes that has grown goes into the tables, a small one stays', (
   database.checkpoint();
   expect(logged()).toBe(0);
 });
+
+test('events that are refused because old ones cannot go are not written, so that the next try writes them once', () => {
+  const database = open(join(temporaryFolder(), 'db'));
+  let isFull = true;
+  const run: Database['run'] = (sql, ...values) => {
+    if (isFull && sql.startsWith('DELETE')) throw new Error('the disk is full');
+    return database.run(sql, ...values);
+  };
+  const table = openEventTable({ ...database, run }, { ...defaultEventLimits, total: 10 });
+  const events = Array.from({ length: 12 }, (_, n) => nth(n));
+  expect(() => table.add(events)).toThrow('full');
+  expect(table.list({})).toEqual([]);
+  isFull = false;
+  table.add(events);
+  expect(table.list({}).map((logged) => logged.event)).toEqual(events.slice(2));
+});
