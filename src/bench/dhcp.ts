@@ -12,10 +12,12 @@ import { needPeers } from './need-peers.ts';
 import { socketDrops } from './socket-drops.ts';
 
 /** Exchanges a second that perfdhcp begins; each is tried for `seconds`, until too many are dropped. */
-const rates = [250, 500, 1000, 2000, 4000, 8000, 16_000, 32_000] as const;
+const rates = [250, 1000, 4000, 8000, 16_000, 32_000] as const;
 /** Between the last rate that was borne and the first that was not: how often the middle is tried. */
 const halvings = 3;
 const seconds = 5;
+/** Servers that are near each other take turns, since the machine's speed drifts; the middle one counts. */
+const rounds = 3;
 /** Machines; each takes its address anew again and again. */
 const machines = 10_000;
 const pool = '10.77.64.1 - 10.77.127.254';
@@ -36,18 +38,24 @@ export const dhcp: Benchmark = {
       const inMemory = await writeBenchSite(memory, { nodes: 1, rootBytes: 1024 * 1024 });
       const measure = (name: string, start: Start) =>
         onOwnCable(programs.perfdhcp, start, (line) => report(`${name}: ${line}`));
-      const ours = await measure('rolecall', (cable) => startRolecall(cable, site));
-      const loose = await measure('rolecall, state in memory', (cable) =>
-        startRolecall(cable, inMemory),
-      );
-      const kea = await measure('Kea', (cable) => startKea(cable, programs['kea-dhcp4'], folder));
+      const runs: Record<'ours' | 'loose' | 'kea', Run[]> = { ours: [], loose: [], kea: [] };
+      for (let round = 1; round <= rounds; round += 1) {
+        const turn = (name: string, start: Start) => measure(`${round}/${rounds} ${name}`, start);
+        runs.ours.push(await turn('rolecall', (cable) => startRolecall(cable, site)));
+        runs.kea.push(await turn('Kea', (cable) => startKea(cable, programs['kea-dhcp4'], folder)));
+        runs.loose.push(
+          await turn('rolecall, state in memory', (cable) => startRolecall(cable, inMemory)),
+        );
+      }
+      // Forty times slower than the others: one run tells as much as three.
       const dnsmasq = await measure('dnsmasq', (cable) =>
         startDnsmasq(cable, programs.dnsmasq, folder),
       );
+      const kea = 'Kea 2.2 (memfile, persist, no fsync)';
       return [
-        figure('leases on disk before the ACK', ours, kea, 'Kea 2.2 (memfile, persist, no fsync)'),
-        figure('leases on disk before the ACK', ours, dnsmasq, 'dnsmasq (no ping)'),
-        figure('leases in memory', loose, kea, 'Kea 2.2 (memfile, persist, no fsync)'),
+        figure('leases on disk before the ACK', runs.ours, runs.kea, kea),
+        figure('leases on disk before the ACK', runs.ours, [dnsmasq], 'dnsmasq (no ping)'),
+        figure('leases in memory', runs.loose, runs.kea, kea),
       ];
     } finally {
       await rm(folder, { recursive: true, force: true });
@@ -191,20 +199,38 @@ async function hears(cable: Cable): Promise<boolean> {
   return stdout.trim() !== '';
 }
 
-function figure(what: string, ours: Run, peer: Run, peerName: string): Figure {
-  const describe = (run: Run) => `${processor(run)}, ${lost(run)}`;
-  const cause = ours.share >= 0.85 ? 'one event loop' : 'waits: the disk, perfdhcp beside it';
+function figure(
+  what: string,
+  ours: readonly Run[],
+  peer: readonly Run[],
+  peerName: string,
+): Figure {
+  const describe = (runs: readonly Run[]) => {
+    const middle = middleOf(runs);
+    const rates = runs.length > 1 ? `${runs.map(({ rate }) => round(rate)).join(', ')} /s: ` : '';
+    return `${rates}${processor(middle)}, ${lost(middle)}`;
+  };
+  const [middle, peers] = [middleOf(ours), middleOf(peer)];
+  const cause = middle.share >= 0.85 ? 'one event loop' : 'waits: the disk, perfdhcp beside it';
   return compare(
     {
       what: `DHCP exchanges, ${what}`,
-      ours: round(ours.rate),
-      peer: round(peer.rate),
+      ours: round(middle.rate),
+      peer: round(peers.rate),
       peerName,
       unit: '/s',
       bound: `${cause}: ours ${describe(ours)}; peer ${describe(peer)}`,
     },
     'more',
   );
+}
+
+/** The run of which as many did better as did worse. */
+function middleOf(runs: readonly Run[]): Run {
+  const sorted = [...runs].sort((a, b) => a.rate - b.rate);
+  const middle = sorted[Math.floor(sorted.length / 2)];
+  if (!middle) throw new AppError('bench-failed', 'nothing was measured');
+  return middle;
 }
 
 /** perfdhcp plays ten thousand machines with the socket of one. */
