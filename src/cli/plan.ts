@@ -6,7 +6,7 @@ import { nodeArchitecture } from '../boot/node-architecture.ts';
 import { type FileChange, type FollowPlan, planFollow } from '../boot/plan-follow.ts';
 import type { Digest } from '../digest.ts';
 import { AppError } from '../errors.ts';
-import { bootSchema, nodeStatusSchema } from '../http/api-schemas.ts';
+import { bootSchema, nodeDetailSchema, nodeStatusSchema } from '../http/api-schemas.ts';
 import { openImageStore } from '../images/image-store.ts';
 import { parseMac } from '../net/mac.ts';
 import { count, renderProblems } from '../render-problems.ts';
@@ -84,7 +84,19 @@ async function compareAll(globals: GlobalOptions): Promise<readonly Compared[]> 
     const found = await compareNode(globals, loaded.value, name);
     if (found) compared.push(found);
   }
+  for (const { name } of statuses.filter(({ stage }) => stage === 'absent')) {
+    const found = await stillAnother(globals, name);
+    if (found) compared.push(found);
+  }
   return compared.toSorted((a, b) => (a.row.name < b.row.name ? -1 : 1));
+}
+
+/** A node whose machine was heard of, and still runs as the spare or the node that it was before. */
+async function stillAnother(globals: GlobalOptions, name: string): Promise<Compared | undefined> {
+  const answer = await fetchAdmin(globals, `/api/v1/nodes/${encodeURIComponent(name)}`);
+  const { lastSeen, reason: how } = nodeDetailSchema.parse(answer);
+  if (lastSeen === '') return undefined;
+  return bare({ name, change: 'reboot', how, partners: [], files: [], runs: '', next: '' });
 }
 
 async function compareNode(

@@ -4,6 +4,7 @@ import { expect, it } from 'vitest';
 import { spareMac } from '../../src/lab/vm-spec.ts';
 import type { Event, Hardware } from '../../src/state/event.ts';
 import { labScenario } from './harness/lab-under-test.ts';
+import { until } from './harness/processes.ts';
 
 const spare = 'spare-525400770099';
 
@@ -32,6 +33,12 @@ it('a machine that nobody knows waits as a spare, and becomes web3 when it is gi
     expect(said).toContain('nodes/web3.yaml');
     const roleFile = await readFile(join(lab.site, 'nodes/web3.yaml'), 'utf8');
     expect(roleFile).toContain(spareMac(0));
+
+    await until('the role file is in force', 5, async () =>
+      /^web3 +reboot +52:54:\S+ still runs as spare \(ready\); it reboots by itself$/m.test(
+        await lab.rolecall('plan'),
+      ),
+    );
 
     // Nobody touches the machine: the spare sees its role file and reboots.
     const web3 = await lab.waitBoot('web3', asked);
