@@ -18,6 +18,12 @@ const light = [
   ...['build-reproducible', 'extended-image', 'layers', 'probe'],
 ].map((name) => `test/lab/${name}.test.ts`);
 
+/** The same of those that take longer: images of their own, stores, packets; one guest at most. */
+const lightAndLong = [
+  ...['build-faults', 'build-packages', 'store-faults', 'dhcp-flood', 'fuzz'],
+  ...['image-test-of-a-spare', 'writing-a-role'],
+].map((name) => `test/long/${name}.test.ts`);
+
 export default defineConfig({
   test: {
     reporters: ['default', './test/closing-line.ts'],
@@ -59,12 +65,23 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'long-light',
+          include: lightAndLong,
+          testTimeout: 3_600_000,
+          hookTimeout: 900_000,
+          maxWorkers: 2,
+          sequence: { groupOrder: 4 },
+        },
+      },
+      {
+        test: {
           name: 'long',
           include: ['test/long/**/*.test.ts'],
+          exclude: lightAndLong,
           testTimeout: 3_600_000,
           hookTimeout: 900_000,
           fileParallelism: false,
-          sequence: { groupOrder: 4 },
+          sequence: { groupOrder: 5 },
         },
       },
     ],
