@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AppError } from '../errors.ts';
@@ -7,6 +7,7 @@ import { benchNetwork, writeBenchSite } from './bench-site.ts';
 import type { Benchmark } from './benchmark.ts';
 import { type Cable, layCable } from './cable.ts';
 import { compare, type Figure, round } from './figure.ts';
+import { hearsDhcp, startKea, startKeaOnPostgres } from './kea.ts';
 import { type MeasuredServer, startMeasured, startRolecall } from './measured-server.ts';
 import { needPeers } from './need-peers.ts';
 import { socketDrops } from './socket-drops.ts';
@@ -26,9 +27,10 @@ const mayDrop = 0.02;
 
 export const dhcp: Benchmark = {
   name: 'dhcp',
-  about: 'DHCP exchanges of four messages a second, beside Kea and dnsmasq',
+  about:
+    'DHCP exchanges of four messages a second, beside Kea (leases in a file, in PostgreSQL) and dnsmasq',
   async run(report) {
-    const programs = await needPeers('ip', 'perfdhcp', 'kea-dhcp4', 'dnsmasq');
+    const programs = await needPeers('ip', 'perfdhcp', 'kea-dhcp4', 'postgres', 'dnsmasq');
     const folder = await mkdtemp(join(tmpdir(), 'rolecall-bench-'));
     // A file system in memory: a write that is on disk at once, as if nobody waited for it.
     const memory = await mkdtemp('/dev/shm/rolecall-bench-');
@@ -42,17 +44,21 @@ export const dhcp: Benchmark = {
       for (let round = 1; round <= rounds; round += 1) {
         const turn = (name: string, start: Start) => measure(`${round}/${rounds} ${name}`, start);
         runs.ours.push(await turn('rolecall', (cable) => startRolecall(cable, site)));
-        runs.kea.push(await turn('Kea', (cable) => startKea(cable, programs['kea-dhcp4'], folder)));
+        runs.kea.push(await turn('Kea', (cable) => startKea(cable, programs['kea-dhcp4'], pool)));
         runs.loose.push(
           await turn('rolecall, state in memory', (cable) => startRolecall(cable, inMemory)),
         );
       }
-      // Forty times slower than the others: one run tells as much as three.
+      // Many times slower than the others: one run tells as much as three.
+      const durable = await measure('Kea on PostgreSQL', (cable) =>
+        startKeaOnPostgres(cable, programs, pool),
+      );
       const dnsmasq = await measure('dnsmasq', (cable) =>
         startDnsmasq(cable, programs.dnsmasq, folder),
       );
       const kea = 'Kea 2.2 (memfile, persist, no fsync)';
       return [
+        figure('leases on disk before the ACK', runs.ours, [durable], 'Kea 2.2 (PostgreSQL)'),
         figure('leases on disk before the ACK', runs.ours, runs.kea, kea),
         figure('leases on disk before the ACK', runs.ours, [dnsmasq], 'dnsmasq (no ping)'),
         figure('leases in memory', runs.loose, runs.kea, kea),
@@ -159,26 +165,6 @@ async function exchange(
   };
 }
 
-async function startKea(cable: Cable, program: string, folder: string): Promise<MeasuredServer> {
-  const config = join(folder, 'kea.json');
-  const leases = { type: 'memfile', persist: true, name: join(folder, 'kea-leases.csv') };
-  await writeFile(
-    config,
-    JSON.stringify({
-      Dhcp4: {
-        'interfaces-config': { interfaces: ['eth0'], 'dhcp-socket-type': 'udp' },
-        'lease-database': { ...leases, 'lfc-interval': 0 },
-        'valid-lifetime': 43_200,
-        subnet4: [{ id: 1, subnet: '10.77.0.0/16', pools: [{ pool }] }],
-        loggers: [{ name: 'kea-dhcp4', severity: 'WARN', output_options: [{ output: 'stdout' }] }],
-      },
-    }),
-  );
-  const env = { KEA_PIDFILE_DIR: folder, KEA_LOCKFILE_DIR: 'none' };
-  const answers = async () => hears(cable);
-  return startMeasured(cable, program, ['-c', config], { env, answers });
-}
-
 async function startDnsmasq(
   cable: Cable,
   program: string,
@@ -190,13 +176,7 @@ async function startDnsmasq(
     ...[`--dhcp-leasefile=${folder}/dnsmasq.leases`, '--dhcp-lease-max=20000', '--quiet-dhcp'],
     ...['--dhcp-authoritative', `--pid-file=${folder}/dnsmasq.pid`],
   ];
-  return startMeasured(cable, program, args, { answers: async () => hears(cable) });
-}
-
-/** Whether something listens for DHCP at the server's end. */
-async function hears(cable: Cable): Promise<boolean> {
-  const { stdout } = await runProgram(...cable.at('server', 'ss', ['-Hlun', 'sport', '=', ':67']));
-  return stdout.trim() !== '';
+  return startMeasured(cable, program, args, { answers: () => hearsDhcp(cable) });
 }
 
 function figure(

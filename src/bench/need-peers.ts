@@ -1,3 +1,4 @@
+import { globSync } from 'node:fs';
 import { access, constants } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { AppError } from '../errors.ts';
@@ -6,6 +7,7 @@ import { AppError } from '../errors.ts';
 const packageOf = {
   'kea-dhcp4': 'kea-dhcp4-server',
   perfdhcp: 'kea-admin',
+  postgres: 'postgresql',
   dnsmasq: 'dnsmasq-base',
   'in.tftpd': 'tftpd-hpa',
   nginx: 'nginx-light',
@@ -22,8 +24,9 @@ const packageOf = {
 
 export type PeerProgram = keyof typeof packageOf;
 
-/** Debian keeps daemons where a user's PATH does not look. */
+/** Debian keeps daemons where a user's PATH does not look, of PostgreSQL those of each release in a folder. */
 const daemonFolders = ['/usr/sbin', '/sbin', '/usr/local/sbin'];
+const postgresFolders = '/usr/lib/postgresql/*/bin';
 
 /**
  * Where each program is. Fails with one AppError that names every package which is missing:
@@ -49,7 +52,11 @@ export async function needPeers<P extends PeerProgram>(
 }
 
 async function whereIs(program: string): Promise<string | undefined> {
-  const folders = [...(process.env.PATH ?? '').split(delimiter), ...daemonFolders];
+  const folders = [
+    ...(process.env.PATH ?? '').split(delimiter),
+    ...daemonFolders,
+    ...globSync(postgresFolders).sort().toReversed(),
+  ];
   for (const folder of folders) {
     const path = join(folder, program);
     const isThere = await access(path, constants.X_OK).then(
