@@ -109,26 +109,35 @@ async function testImage(globals: GlobalOptions, word: string, options: TestOpti
     );
   }
   const boot = await imagesOfLab(store, image);
-  // A build or a gc meanwhile must not take it from under the machines; it ends with this process.
-  await useImages(state, boot);
-  await refuseDamaged(store, image);
-  refuseUnusedRoles(fleet, name, wishes.only);
-  const plan = planImageTest(fleet, name, wishes.only);
-  const notes: string[] = [];
-  const kernel = store.blobPath(image.manifest.kernel.digest);
-  const choice = wishes.accelerator
-    ? { accelerator: wishes.accelerator, reason: 'as you asked' }
-    : await chooseAccelerator(kernel, acceleratorMemory(labFolder(join(state, 'lab')).builds));
-  notes.push(`guests ran under ${choice.accelerator.toUpperCase()}: ${choice.reason}`);
-  const session: Session = {
-    ...{ globals, fleet, image, boot, plan, notes },
-    ...{ memory: wishes.memory, accelerator: choice.accelerator },
-    report: resolve(options.report ?? join(state, 'lab/image-test-report')),
-    keep: options.keep === true,
-    onResult: (result) => {
-      if (!json) say(renderResult(result));
-    },
-  };
+  // A build or a gc meanwhile must not take it from under the machines.
+  const use = await useImages(state, boot);
+  try {
+    await refuseDamaged(store, image);
+    refuseUnusedRoles(fleet, name, wishes.only);
+    const plan = planImageTest(fleet, name, wishes.only);
+    const notes: string[] = [];
+    const kernel = store.blobPath(image.manifest.kernel.digest);
+    const choice = wishes.accelerator
+      ? { accelerator: wishes.accelerator, reason: 'as you asked' }
+      : await chooseAccelerator(kernel, acceleratorMemory(labFolder(join(state, 'lab')).builds));
+    notes.push(`guests ran under ${choice.accelerator.toUpperCase()}: ${choice.reason}`);
+    await runSession(store, {
+      ...{ globals, fleet, image, boot, plan, notes },
+      ...{ memory: wishes.memory, accelerator: choice.accelerator },
+      report: resolve(options.report ?? join(state, 'lab/image-test-report')),
+      keep: options.keep === true,
+      onResult: (result) => {
+        if (!json) say(renderResult(result));
+      },
+    });
+  } finally {
+    // The process ends no sooner.
+    await use.release();
+  }
+}
+
+async function runSession(store: ImageStore, session: Session): Promise<void> {
+  const { image } = session;
   const rehearsal = await runRounds(session);
   await writeReport(rehearsal.report, session.report);
   const tests = verdictsOf(session, rehearsal.roles);

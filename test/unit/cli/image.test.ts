@@ -397,6 +397,10 @@ test('image test refuses what it cannot show before anything is started', async 
     code: 2,
     err: expect.stringContaining('--only lb: no machine of the site has that role'),
   });
+  // And lets go of the image: while it does not, its process does not end.
+  const claimed = await claimImages(state, [digest as Digest]);
+  expect([...claimed.inUse]).toEqual([]);
+  await claimed.release();
   expect((await there('image', 'test', '--memory', '12')).code).toBe(2);
   expect((await there('image', 'test', '--accel', 'xen')).code).toBe(2);
   expect((await run('image', 'test')).code).toBe(2);
