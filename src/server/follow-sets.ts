@@ -109,7 +109,7 @@ export function createFollower(parts: FollowerParts): Follower {
 
   function isFollowing(bootId: string): boolean {
     const begun = following.get(bootId);
-    return begun !== undefined && now() - begun.since < longestFollowing;
+    return begun !== undefined && Math.abs(now() - begun.since) < longestFollowing;
   }
 
   async function member(name: string): Promise<PairMember> {
@@ -209,5 +209,6 @@ function faultOf(run: MachineState['run'] | undefined): string {
 }
 
 function isProven({ run }: MachineState): boolean {
-  return run.followedAt === 0 || run.heardAt - run.followedAt > provenAfter;
+  // The clock may have been set back.
+  return run.followedAt === 0 || Math.abs(run.heardAt - run.followedAt) > provenAfter;
 }

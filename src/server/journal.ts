@@ -18,7 +18,9 @@ export interface Journal {
 export function openJournal(state: Pick<State, 'events' | 'boots'>, now: () => number): Journal {
   const tracker = trackNodes(state, now);
   return {
-    listeningSince: tracker.look().listeningSince,
+    get listeningSince() {
+      return tracker.look().listeningSince;
+    },
     add: (entry) => state.events.append({ at: now(), ...entry }),
     machines: tracker.machines,
     stop: tracker.stop,

@@ -43,7 +43,7 @@ export interface FollowDue {
 /** Who looks, and when. Milliseconds since the epoch. */
 export interface Look {
   readonly now: number;
-  /** Since when the server has been listening: nobody is silent for want of a listener. */
+  /** Since when the server has been listening by the clock of now: nobody is silent for want of a listener. */
   readonly listeningSince: number;
 }
 
@@ -54,7 +54,9 @@ const silentAfter = 30_000;
 export function isSilent(run: Run, look: Look): boolean {
   if (run.silent) return true;
   const patience = run.stage === 'ready' || run.stage === 'failed' ? silentAfter : stalledAfter;
-  return look.now - Math.max(run.heardAt, look.listeningSince) > patience;
+  // What was heard far in the future was heard before the clock was set back: nobody knows how long ago.
+  const isLately = (at: number) => Math.abs(look.now - at) <= patience;
+  return !isLately(run.heardAt) && !isLately(look.listeningSince);
 }
 
 /** Machines that have fallen silent and whose silence no event tells of yet. */

@@ -23,13 +23,17 @@ export interface NodeTracker {
 /** Milliseconds between looks for nodes that stopped reporting. */
 const lookInterval = 2000;
 
+/** A longer time between two looks is no time that passed while the server listened. */
+const longestInterval = 5 * lookInterval;
+
 /**
  * Folds what the log holds and then every event as it comes; adds a `silent` event when a machine stops reporting.
  * Subscribe to the log after this, and the machines already know each event that you hear of.
  */
 export function trackNodes(state: Pick<State, 'events' | 'boots'>, now: () => number): NodeTracker {
   const { events, boots } = state;
-  const listeningSince = now();
+  let listeningSince = now();
+  let lookedAt = listeningSince;
   const machines = new Map<MacAddress, MachineState>(
     rememberBoots(foldEvents(events.all()), boots.list()),
   );
@@ -46,6 +50,10 @@ export function trackNodes(state: Pick<State, 'events' | 'boots'>, now: () => nu
     }
   });
   const timer = setInterval(() => {
+    const at = now();
+    // The clock was set, or the machine slept: what was heard before says nothing of how long nobody was heard.
+    if (at < lookedAt || at - lookedAt > longestInterval) listeningSince = at;
+    lookedAt = at;
     for (const { machine, run } of newlySilent(machines, look())) {
       events.append({ at: now(), machine, node: run.node, kind: 'silent' });
     }

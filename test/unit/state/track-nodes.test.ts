@@ -33,6 +33,53 @@ test('a machine that stops reporting is silent once, until it reports', () => {
   expect(tracker.machines().get(mac(1))?.run).toMatchObject({ silent: false, stage: 'ready' });
 });
 
+test('a machine that dies after the clock was set back falls silent all the same', () => {
+  const { state, tracker } = follow();
+  for (const e of wholeBoot(0, 'a')) state.events.append(e);
+  vi.advanceTimersByTime(21_000);
+  // A clock of the board that keeps the time of the place, until the time servers are heard.
+  vi.setSystemTime(start - 9 * 3_600_000);
+  vi.advanceTimersByTime(8000);
+  expect(tracker.machines().get(mac(1))?.run.silent).toBe(false);
+  state.events.append({ ...report(0, 'a', 'alive'), at: Date.now() });
+  vi.advanceTimersByTime(28_000);
+  expect(tracker.machines().get(mac(1))?.run.silent).toBe(false);
+  vi.advanceTimersByTime(5000);
+  expect(tracker.machines().get(mac(1))?.run.silent).toBe(true);
+});
+
+test('a machine that died before the clock was set back is silent soon after', () => {
+  const { state, tracker } = follow();
+  for (const e of wholeBoot(0, 'a')) state.events.append(e);
+  vi.advanceTimersByTime(25_000);
+  vi.setSystemTime(start - 9 * 3_600_000);
+  vi.advanceTimersByTime(28_000);
+  expect(tracker.machines().get(mac(1))?.run.silent).toBe(false);
+  vi.advanceTimersByTime(6000);
+  expect(tracker.machines().get(mac(1))?.run.silent).toBe(true);
+});
+
+test('a clock that is set on by hours makes nobody silent who reports', () => {
+  const { state, tracker } = follow();
+  for (const e of wholeBoot(0, 'a')) state.events.append(e);
+  vi.advanceTimersByTime(21_000);
+  vi.setSystemTime(start + 9 * 3_600_000);
+  vi.advanceTimersByTime(8000);
+  expect(tracker.machines().get(mac(1))?.run.silent).toBe(false);
+  vi.advanceTimersByTime(30_000);
+  expect(tracker.machines().get(mac(1))?.run.silent).toBe(true);
+});
+
+test('a clock that is set by less than a second makes nobody silent', () => {
+  const { state, tracker } = follow();
+  for (const e of wholeBoot(-600, 'a')) state.events.append(e);
+  vi.advanceTimersByTime(60_000);
+  state.events.append(report(60, 'a', 'alive'));
+  vi.setSystemTime(Date.now() - 900);
+  vi.advanceTimersByTime(20_000);
+  expect(tracker.machines().get(mac(1))?.run.silent).toBe(false);
+});
+
 test('the end of a silence outlives a restart, though alive is not kept', () => {
   const first = follow();
   for (const e of wholeBoot(0, 'a')) first.state.events.append(e);
