@@ -80,7 +80,9 @@ export function createBootService(parts: BootServiceParts): BootService {
 
   async function beginBoot(query: ScriptQuery, from: string, server: string) {
     const isGrub = query.loader === 'grub';
-    const leased = state.leases.of(query.mac)?.address;
+    // Beside another DHCP server a lease of an earlier day is another machine's address by now.
+    const lease = state.leases.of(query.mac);
+    const leased = lease?.address === from ? lease.address : undefined;
     const { site } = generation().fleet;
     const said = saidByLoader(query);
     const about = { site, known: state.known, journal, now: now() };
@@ -258,9 +260,9 @@ export function createBootService(parts: BootServiceParts): BootService {
   }
 
   /** A machine that took its address out of the kernel arguments has nobody who renews its lease. */
-  function keepLease({ machine }: BootRecord): void {
+  function keepLease({ machine, address }: BootRecord): void {
     const lease = state.leases.of(machine);
-    const prolonged = lease && prolongLease(lease, now());
+    const prolonged = lease?.address === address ? prolongLease(lease, now()) : undefined;
     if (prolonged) state.leases.put(prolonged);
   }
 

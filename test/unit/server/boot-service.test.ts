@@ -4,6 +4,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Digest } from '../../../src/digest.ts';
 import type { Sent } from '../../../src/http/boot-service.ts';
 import { openImageStore } from '../../../src/images/image-store.ts';
+import { parseIpv4 } from '../../../src/net/ipv4.ts';
 import { parseMac } from '../../../src/net/mac.ts';
 import type { Fleet } from '../../../src/roles/fleet.ts';
 import { createBootService } from '../../../src/server/boot-service.ts';
@@ -270,6 +271,30 @@ describe('a running node', () => {
     await edit(editFile(motd, 'good morning\n'));
     expect(await answer()).toEqual({ action: 'none' });
   });
+});
+
+test('a spare beside another DHCP server does not take the address of a lease that it had once', async () => {
+  const { state, service, edit } = await serve();
+  if (!mac) throw new Error('no MAC');
+  const address = parseIpv4('10.77.0.200') ?? expect.fail('no address');
+  const expires = Date.now() - 60_000;
+  state.leases.put({ mac, address, expires, boundAt: 0 });
+  await edit((fleet) => {
+    const networks = new Map(
+      [...fleet.site.networks].map(([name, network]) => [
+        name,
+        { ...network, dhcp: 'proxy' as const },
+      ]),
+    );
+    return { ...fleet, site: { ...fleet.site, networks } };
+  });
+  const { body } = await service.script({ mac, loader: 'ipxe' }, '10.77.0.57', server);
+  expect(body).toContain('rolecall.node=spare-525400770099');
+  expect(body).not.toContain('10.77.0.200');
+  const [boot] = state.boots.list();
+  expect(boot?.address).toBe('10.77.0.57');
+  await service.report(boot?.bootId ?? '', { stage: 'alive', uptime: 9, reason: '' }, '10.77.0.57');
+  expect(state.leases.of(mac)?.expires).toBe(expires);
 });
 
 test('a script that is only looked at begins no boot', async () => {
