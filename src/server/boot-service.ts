@@ -87,7 +87,7 @@ export function createBootService(parts: BootServiceParts): BootService {
     const said = saidByLoader(query);
     const about = { site, known: state.known, journal, now: now() };
     const { identity, machine, rival } = identifyByMemory(about, said);
-    state.known.keep(identity, now());
+    if (!query.preview) state.known.keep(identity, now());
     const plan = planBoot(site, identity, leased);
     const refuse = (reason: string, node: string) => refuseBoot(query, server, reason, node);
     if (plan.kind === 'refuse') return refuse(plan.reason, '');

@@ -299,12 +299,14 @@ test('a spare beside another DHCP server does not take the address of a lease th
 
 test('a script that is only looked at begins no boot', async () => {
   const { state, service, journal } = await serve();
-  const query = { mac: mac as NonNullable<typeof mac>, loader: 'ipxe', preview: true } as const;
+  if (!mac) throw new Error('no MAC');
+  const query = { mac, loader: 'ipxe', preview: true, serial: 'ABC' } as const;
   const { body } = await service.script(query, '10.77.0.200', server);
   expect(body).toMatch(/^kernel .* rolecall\.node=spare-525400770099 rolecall\.boot=0{32} /m);
   expect(state.boots.list()).toEqual([]);
   expect(journal.machines().size).toBe(0);
   expect(state.events.list()).toEqual([]);
+  expect(state.known.of(mac)).toBeUndefined();
 });
 
 test('the key of a certificate is in the secrets of those that share it, and in no boot set', async () => {
