@@ -3,6 +3,7 @@ import { type KnownIdentity, recallIdentity } from '../boot/recall-identity.ts';
 import { formatPort } from '../boot/switch-port.ts';
 import type { MacAddress } from '../net/mac.ts';
 import type { Database } from './database.ts';
+import { isWriteRefused } from './write-watch.ts';
 
 /** What machines said of themselves, by the MAC that they boot by. */
 export interface KnownMachines {
@@ -28,6 +29,8 @@ export function openKnownMachines(database: Database, limit = 8192): KnownMachin
   const kept = new Map<MacAddress, Kept>();
   const fresh = new Map<MacAddress, KnownIdentity>();
   const atPort = new Map<string, MacAddress>();
+  /** Machines that are not on their port any more, which is not on disk yet. */
+  const unplugged = new Set<MacAddress>();
   for (const row of database.all('SELECT * FROM machines')) {
     const mac = String(row.mac) as MacAddress;
     const known = JSON.parse(String(row.known)) as KnownIdentity;
@@ -51,7 +54,23 @@ export function openKnownMachines(database: Database, limit = 8192): KnownMachin
     const heard = fresh.get(mac);
     if (heard) fresh.set(mac, withoutPort(heard));
     const before = kept.get(mac);
-    if (before?.known.port) write(mac, withoutPort(before.known), before.seenAt);
+    if (!before?.known.port) return;
+    kept.set(mac, { known: withoutPort(before.known), seenAt: before.seenAt });
+    unplugged.add(mac);
+    try {
+      writeUnplugged();
+    } catch (error) {
+      // Who asks DHCP by the role file that names it needs no disk for its answer.
+      if (!isWriteRefused(error)) throw error;
+    }
+  }
+
+  function writeUnplugged(): void {
+    for (const mac of unplugged) {
+      const found = kept.get(mac);
+      if (found) write(mac, found.known, found.seenAt);
+      unplugged.delete(mac);
+    }
   }
 
   function of(mac: MacAddress): KnownIdentity | undefined {
@@ -79,6 +98,7 @@ export function openKnownMachines(database: Database, limit = 8192): KnownMachin
       atPort.set(port, mac);
     },
     keep({ mac, ...known }, now) {
+      writeUnplugged();
       const before = kept.get(mac);
       const isNews = JSON.stringify(before?.known) !== JSON.stringify(known);
       if (isNews || now - (before?.seenAt ?? 0) > day) write(mac, known, now);

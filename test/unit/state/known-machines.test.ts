@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { AppError } from '../../../src/errors.ts';
 import { type Database, openDatabase } from '../../../src/state/database.ts';
 import { openKnownMachines } from '../../../src/state/known-machines.ts';
 import { mac } from '../dhcp/a-dhcp-site.ts';
@@ -43,6 +44,30 @@ test('a machine put on a port takes it from the one that was there, after a rest
   expect(after.of(one)).toEqual({ uuid });
   second.database.close();
   expect(openKnownMachines(open(path).database).of(one)).toEqual({ uuid });
+});
+
+test('a machine put on a port is heard though the disk is full, and takes the port on disk later', () => {
+  const { database, path } = open();
+  let isFull = false;
+  const run: Database['run'] = (...statement) => {
+    if (isFull) throw new AppError('disk-full', 'its disk is full');
+    return database.run(...statement);
+  };
+  const known = openKnownMachines({ ...database, run });
+  known.keep({ mac: one, uuid, port }, 0);
+  known.heard({ mac: one, port });
+  isFull = true;
+  known.heard({ mac: other, port });
+  expect(known.of(other)).toEqual({ port });
+  expect(known.of(one)).toEqual({ uuid });
+  expect(() => known.keep({ mac: other, port }, 0)).toThrow('full');
+  isFull = false;
+  known.heard({ mac: other, port });
+  known.keep({ mac: other, port }, 0);
+  database.close();
+  const after = openKnownMachines(open(path).database);
+  expect(after.of(one)).toEqual({ uuid });
+  expect(after.of(other)).toEqual({ port });
 });
 
 test('a card that is in another machine now is not taken for the old one', () => {
