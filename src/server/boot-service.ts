@@ -200,7 +200,7 @@ export function createBootService(parts: BootServiceParts): BootService {
       if (actionFor(record) === 'reboot') return { action: 'reboot' };
       // The initramfs reports too, and has no agent.
       if (report.set === undefined) return { action: 'none' };
-      const set = await follower.next(await afterFollowing(record, report.set));
+      const set = await nextSet(record, report.set);
       return set === undefined ? { action: 'none' } : { action: 'follow', set };
     },
     async follow(bootId, set) {
@@ -224,6 +224,16 @@ export function createBootService(parts: BootServiceParts): BootService {
     if (stage === 'followed') state.boots.followed(bootId, set);
     note(record, { kind: stage, bootId, bootSet: set, reason });
     await follower.ended(bootId);
+  }
+
+  /** What a full disk cannot keep the node is not told; its report was heard, and it follows after a later one. */
+  async function nextSet(record: BootRecord, runs: Digest): Promise<Digest | undefined> {
+    try {
+      return await follower.next(await afterFollowing(record, runs));
+    } catch (error) {
+      if (!isWriteRefused(error)) throw error;
+      return undefined;
+    }
   }
 
   /** The record of a boot whose node says what it runs: its word that it followed may have been lost. */

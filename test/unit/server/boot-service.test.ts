@@ -2,6 +2,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Digest } from '../../../src/digest.ts';
+import { AppError } from '../../../src/errors.ts';
 import type { Sent } from '../../../src/http/boot-service.ts';
 import { openImageStore } from '../../../src/images/image-store.ts';
 import { parseIpv4 } from '../../../src/net/ipv4.ts';
@@ -34,7 +35,11 @@ async function serve() {
     if (disk.full) throw new Error('database or disk is full');
     return opened.boots.reported(...report);
   };
-  const state: State = { ...opened, boots: { ...opened.boots, reported } };
+  const offer: BootStore['offer'] = (...offered) => {
+    if (disk.full) throw new AppError('disk-full', 'its disk is full');
+    return opened.boots.offer(...offered);
+  };
+  const state: State = { ...opened, boots: { ...opened.boots, reported, offer } };
   const journal = openJournal(state, Date.now);
   onTestFinished(() => {
     journal.stop();
@@ -351,6 +356,24 @@ test('a service that breaks while the disk is full shows as failed', async () =>
   expect(await report('failed', 'web: connection refused')).toEqual({ action: 'none' });
   const run = mac && journal.machines().get(mac)?.run;
   expect(run).toMatchObject({ stage: 'failed', reason: 'web: connection refused' });
+});
+
+test('a node with something to follow to reports while the disk is full, and follows later', async () => {
+  const { service, disk, boot, edit, state, journal } = await serve();
+  await edit(nameByUuid);
+  const { bootId } = await boot({ uuid });
+  const runs = state.boots.get(bootId)?.runs.digest as Digest;
+  await edit((fleet) => {
+    const source = fleet.roles.get('base')?.tree.find(({ path }) => path === '/etc/motd')?.source;
+    return { ...fleet, sources: new Map(fleet.sources).set(source ?? '', 'good morning\n') };
+  });
+  const report = () =>
+    service.report(bootId, { stage: 'alive', uptime: 20, reason: '', set: runs }, '10.77.0.12');
+  disk.full = true;
+  expect(await report()).toEqual({ action: 'none' });
+  expect(journal.machines().get(mac as NonNullable<typeof mac>)?.run.node).toBe('web2');
+  disk.full = false;
+  expect(await report()).toMatchObject({ action: 'follow' });
 });
 
 describe('the first script of a loader that HTTP Boot started', () => {
