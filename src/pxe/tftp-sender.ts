@@ -23,6 +23,8 @@ export interface SenderOptions {
 
 /** One transfer under way. */
 export interface Sender {
+  /** From which it answers. */
+  readonly port: number;
   readonly state: () => TransferState;
   readonly tell: (input: TransferInput) => void;
   /** A datagram of the client. */
@@ -118,5 +120,5 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
   const refused = () => tell({ kind: 'gone', reason: "the client's port is closed" });
   const port = await options.openPort({ receive, refused });
   tell({ kind: 'start' });
-  return { state: () => state, tell, receive, ended: ended.promise };
+  return { port: port.number, state: () => state, tell, receive, ended: ended.promise };
 }

@@ -71,8 +71,11 @@ export interface TftpServerOptions {
    * array for the same file spares memory: what is sent is prepared once for each.
    */
   readonly open: (name: string) => Promise<Uint8Array | undefined>;
-  /** Answers every transfer from the listening port, for firewalls that let no other through. */
-  readonly singlePort?: boolean;
+  /**
+   * Whether transfers answer from the listening port, for firewalls that let no other through; asked for each one,
+   * so that a reloaded site counts from the next on.
+   */
+  readonly singlePort?: () => boolean;
   readonly onEvent?: (event: TftpEvent) => void;
   /** Shown requests, agreed options, errors, and how each transfer ended. */
   readonly onPacket?: (packet: WirePacket) => void;
@@ -95,6 +98,7 @@ const stopping = { kind: 'stop', reason: 'the boot server is stopping' } as cons
 export async function startTftpServer(options: TftpServerOptions): Promise<TftpServer> {
   const limits = { ...defaultTftpLimits, ...options.limits };
   const onEvent = options.onEvent ?? (() => {});
+  const isSinglePort = options.singlePort ?? (() => false);
   const slots = createSlots(limits);
   const socket = await listen(options.address, options.port);
   const { port: listensAt } = socket.address();
@@ -119,9 +123,10 @@ export async function startTftpServer(options: TftpServerOptions): Promise<TftpS
   function receive(bytes: Buffer, from: RemoteInfo): void {
     // Nothing can be sent to port 0.
     if (from.port === 0) return;
-    if (options.singlePort && !isRequest(bytes)) {
-      slots.of(from)?.sender?.receive(bytes);
-      return;
+    if (!isRequest(bytes)) {
+      const sender = slots.of(from)?.sender;
+      if (sender?.port === listensAt) sender.receive(bytes);
+      if (sender?.port === listensAt || isSinglePort()) return;
     }
     if (stopped) return;
     show('in', from, bytes);
@@ -203,7 +208,7 @@ export async function startTftpServer(options: TftpServerOptions): Promise<TftpS
     try {
       slot.sender = await startSender({
         openPort: (listener) =>
-          options.singlePort
+          isSinglePort()
             ? shareListeningPort(socket, from)
             : openOwnPort(options.address, from, listener),
         content,
@@ -272,8 +277,9 @@ export async function startTftpServer(options: TftpServerOptions): Promise<TftpS
   }
 
   async function stop(graceMs: number): Promise<void> {
-    if (!options.singlePort) socket.close();
     const senders = [...slots.all()].flatMap((slot) => slot.sender ?? []);
+    const isShared = senders.some(({ port }) => port === listensAt);
+    if (!isShared) socket.close();
     const ended = Promise.all(senders.map((sender) => sender.ended));
     const grace = new AbortController();
     const expired = delay(graceMs, undefined, { signal: grace.signal }).catch(() => {});
@@ -283,7 +289,7 @@ export async function startTftpServer(options: TftpServerOptions): Promise<TftpS
       sender.tell(stopping);
     }
     await ended;
-    if (options.singlePort) socket.close();
+    if (isShared) socket.close();
   }
 
   socket.on('message', receive);

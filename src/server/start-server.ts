@@ -13,6 +13,7 @@ import { whoHas } from '../pxe/who-has.ts';
 import { renderProblems } from '../render-problems.ts';
 import type { Fleet } from '../roles/fleet.ts';
 import { loadFleet } from '../roles/load-fleet.ts';
+import type { Site } from '../site/site.ts';
 import { watchSite } from '../site/watch-site.ts';
 import { listCertificates } from '../state/certificates.ts';
 import { openState } from '../state/state.ts';
@@ -154,7 +155,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
         address,
         port: options.ports?.tftp ?? 69,
         open: (name) => openLoader(name, urlOf(address), generation().loaders),
-        singlePort: network.tftp === 'single-port',
+        singlePort: () => isSinglePort(generation().fleet.site, address),
         onEvent: loaders.noteTftp,
         onPacket: bootWatch.note,
       });
@@ -216,6 +217,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     await stopAll(stops);
     throw error;
   }
+}
+
+function isSinglePort(site: Site, server: Ipv4): boolean {
+  return servedNetworks(site).some(
+    (network) => network.server === server && network.tftp === 'single-port',
+  );
 }
 
 /** A file that vanishes, or that this user may not read, is a problem of the site and no end of the server. */

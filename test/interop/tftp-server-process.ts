@@ -11,7 +11,7 @@ const server = await startTftpServer({
   port: Number(process.argv[3] ?? 69),
   open: async (name) => openSeededFile(name),
   onEvent: print,
-  singlePort: process.argv[4] === 'single-port',
+  singlePort: () => process.argv[4] === 'single-port',
 });
 print({ kind: 'listening', port: server.port });
 process.once('SIGTERM', () => void server.stop(0));

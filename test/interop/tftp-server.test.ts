@@ -28,7 +28,7 @@ async function serve(
     open?: (name: string) => Promise<Uint8Array | undefined>;
     limits?: Partial<TftpServerLimits>;
     address?: string;
-    singlePort?: boolean;
+    singlePort?: () => boolean;
   } = {},
 ): Promise<Serving> {
   const events: TftpEvent[] = [];
@@ -43,7 +43,7 @@ async function serve(
       return options.open ? options.open(name) : openSeededFile(name);
     },
     onEvent: (event) => events.push(event),
-    singlePort: options.singlePort ?? false,
+    ...(options.singlePort ? { singlePort: options.singlePort } : {}),
     ...(options.limits ? { limits: options.limits } : {}),
   });
   running.push({ stop: () => server.stop(0) });
@@ -196,7 +196,7 @@ it('what was acknowledged while the server was busy elsewhere is not sent again'
 
 describe('with a single port', () => {
   it('every transfer comes from the port that was asked, told apart by the client', async () => {
-    const { server, events } = await serve({ singlePort: true });
+    const { server, events } = await serve({ singlePort: () => true });
     const clients = [await client(), await client(), await client('127.0.0.2')];
     const taken = await Promise.all(
       clients.map((raw, index) => take(raw, seededName(5000 + index), server.port)),
@@ -206,8 +206,29 @@ describe('with a single port', () => {
     await expect.poll(() => events.map((e) => e.kind)).toEqual(Array(3).fill('loader-sent'));
   });
 
+  it('an edit of the site counts from the next transfer on, and breaks none off', async () => {
+    let isSingle = false;
+    const { server, events } = await serve({ singlePort: () => isSingle });
+    const [early, late] = [await client(), await client()];
+    await early.send(readRequest(seededName(600)), server.port);
+    const first = await early.next();
+    expect(first.from.port).not.toBe(server.port);
+    isSingle = true;
+    expect((await take(late, seededName(600), server.port)).from.port).toBe(server.port);
+    await late.send(readRequest(seededName(700)), server.port);
+    expect((await late.next()).from.port).toBe(server.port);
+    isSingle = false;
+    await late.send(ack(1), server.port);
+    expect((await late.next()).packet).toMatchObject({ kind: 'data', block: 2 });
+    await late.send(ack(2), server.port);
+    await early.send(ack(1), first.from.port);
+    expect((await early.next()).packet).toMatchObject({ kind: 'data', block: 2 });
+    await early.send(ack(2), first.from.port);
+    await expect.poll(() => events.map((e) => e.kind)).toEqual(Array(3).fill('loader-sent'));
+  });
+
   it('acknowledgements of a stranger move nobody on, and get no answer', async () => {
-    const { server } = await serve({ singlePort: true });
+    const { server } = await serve({ singlePort: () => true });
     const [raw, stranger] = [await client(), await client()];
     await raw.send(readRequest(seededName(1000)), server.port);
     await raw.next();
@@ -217,7 +238,7 @@ describe('with a single port', () => {
   });
 
   it('a running transfer may end while the server stops', async () => {
-    const { server, events } = await serve({ singlePort: true });
+    const { server, events } = await serve({ singlePort: () => true });
     const [raw, late] = [await client(), await client()];
     await raw.send(readRequest(seededName(600)), server.port);
     await raw.next();
@@ -232,7 +253,7 @@ describe('with a single port', () => {
   });
 
   it('a client whose port is closed is given up without word of it', async () => {
-    const { server, events } = await serve({ singlePort: true });
+    const { server, events } = await serve({ singlePort: () => true });
     const raw = await openRawTftpClient();
     await raw.send(readRequest(seededName(600)), server.port);
     await raw.next();
