@@ -11,7 +11,7 @@ import {
   stat,
   symlink,
 } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { canonicalJson, digestOf } from '../digest.ts';
 import type { Fleet } from '../roles/fleet.ts';
 import { loadFleet } from '../roles/load-fleet.ts';
@@ -68,8 +68,15 @@ function isSameSite(a: Fleet, b: Fleet): boolean {
   return describeSite(a) === describeSite(b);
 }
 
-function describeSite({ site, siteTexts, sources }: Fleet): string {
-  return canonicalJson({ site, siteTexts, sources: [...sources.values()].map(digestOf) });
+function describeSite({ site, roles, siteTexts, sources }: Fleet): string {
+  const words = [...roles.values()].map(({ dir, tree, ...role }) => ({
+    ...role,
+    tree: tree.map((file) => ({ ...file, source: relative(dir, file.source) })),
+  }));
+  return canonicalJson({
+    ...{ site, siteTexts, roles: words },
+    sources: [...sources.values()].map(digestOf),
+  });
 }
 
 // fs.cp gives a folder its mode with the set-group-ID bit, which is there for whoever edits the site, and

@@ -1,7 +1,19 @@
-import { chmodSync, cpSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  cpSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { loadFleet } from '../../../src/roles/load-fleet.ts';
+import type { Role } from '../../../src/roles/role.ts';
 import { openLastGoodSite } from '../../../src/server/last-good-site.ts';
 import { temporaryFolder } from '../state/temporary-folder.ts';
 
@@ -42,6 +54,32 @@ it('a later site takes the place of the one before, and nothing else is left', a
   await last.keep(site, await fleetOf(site));
   expect((await last.load())?.site.name).toBe('osaka');
   expect(readdirSync(join(state, 'last-good-site'))).toHaveLength(2);
+});
+
+it.each([
+  ['role.yaml', (role: string) => appendFileSync(join(role, 'role.yaml'), '\nlistens: [tcp/7]\n')],
+  [
+    "a file's name",
+    (role: string) =>
+      renameSync(join(role, 'files/etc/extra/nothing'), join(role, 'files/etc/extra/nothing2')),
+  ],
+  [
+    'where a link leads',
+    (role: string) => {
+      rmSync(join(role, 'files/etc/extra/link.conf'));
+      symlinkSync('elsewhere', join(role, 'files/etc/extra/link.conf'));
+    },
+  ],
+])('an edit of a role of the site that changes only %s is kept too', async (_what, edit) => {
+  const { site, state } = folders();
+  const last = openLastGoodSite(state);
+  await last.keep(site, await fleetOf(site));
+  edit(join(site, 'roles/extra'));
+  const served = await fleetOf(site);
+  await last.keep(site, served);
+  const words = (role: Role | undefined) =>
+    JSON.stringify(role).replaceAll(JSON.stringify(role?.dir).slice(1, -1), '');
+  expect(words((await last.load())?.roles.get('extra'))).toBe(words(served.roles.get('extra')));
 });
 
 it('a folder edited since it was read is not kept in its place', async () => {
