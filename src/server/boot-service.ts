@@ -229,7 +229,13 @@ export function createBootService(parts: BootServiceParts): BootService {
   /** What a full disk cannot keep the node is not told; its report was heard, and it follows after a later one. */
   async function nextSet(record: BootRecord, runs: Digest): Promise<Digest | undefined> {
     try {
-      return await follower.next(await afterFollowing(record, runs));
+      const after = await afterFollowing(record, runs);
+      if (after.runs.digest === runs) return await follower.next(after);
+      // From files that nobody knows there are no steps to others.
+      const reason = `it runs the boot set ${runs.slice(0, 12)}, which is not kept here any more: reboot it`;
+      const isSaid = journal.machines().get(record.machine)?.run.warning === reason;
+      if (!isSaid) note(record, { kind: 'warning', reason });
+      return undefined;
     } catch (error) {
       if (!isWriteRefused(error)) throw error;
       return undefined;

@@ -79,8 +79,8 @@ export interface BootStore {
    */
   offer(bootId: string, set: BootSet): void;
   /**
-   * Notes the set that a node says it runs; false where this boot neither began with it nor was told to follow
-   * to it.
+   * Notes the set that a node says it runs; false where no such set of this node is kept. It may be told of a later
+   * one while it still follows to the one before.
    */
   followed(bootId: string, set: Digest): boolean;
   /** Digests of manifests, image blobs and overlays that a boot kept still names: what gc must leave. */
@@ -197,9 +197,10 @@ export function openBootStore(database: Database): BootStore & { flush(): void }
     followed(bootId, set) {
       const changed = database.run(
         `UPDATE boots SET runs = ?1, offered = CASE WHEN offered = ?1 THEN NULL ELSE offered END
-         WHERE boot_id = ?2 AND ?1 IN (boot_set, runs, offered)`,
+         WHERE boot_id = ?2 AND node = ?3`,
         set,
         bootId,
+        store.set(set)?.node ?? null,
       );
       return changed === 1;
     },

@@ -227,6 +227,47 @@ describe('a running node', () => {
     expect(kinds()).toEqual(['follow-sent', 'followed', 'follow-sent']);
   });
 
+  test('that still follows to a set is told of a later one when it is done, from where it is then', async () => {
+    const { service, bootId, edit, runs, say, follow, state, answer } = await running();
+    const before = runs();
+    let fleet = await labFleet();
+    await edit((unedited) => {
+      fleet = unedited;
+      return editFile(motd, 'good morning\n')(unedited);
+    });
+    const first = (await follow()) ?? expect.fail('it was not told to');
+    // While its agent is at work the edit is undone, and another is made.
+    await edit(() => editFile('/etc/issue', 'welcome\n')(fleet));
+    const second = (await follow()) ?? expect.fail('it was not told to');
+    expect([before, first]).not.toContain(second);
+    await say('followed', first);
+    expect(runs()).toBe(first);
+    expect(await answer(first)).toEqual({ action: 'follow', set: second });
+    const steps = await service.follow(bootId, second);
+    const { overlay } = state.boots.set(second) ?? expect.fail('the set is not kept');
+    expect(steps).toBe(
+      `overlay ${overlay.digest} ${overlay.size}\nwrite /etc/issue\nwrite ${motd}\n`,
+    );
+  });
+
+  test('that says it runs a set which nobody knows is told of none, and of a reboot', async () => {
+    const { answer, edit, kinds, runs, state } = await running();
+    const before = runs();
+    await edit(editFile(motd, 'good morning\n'));
+    const unknown = 'ab'.repeat(32) as Digest;
+    expect(await answer(unknown)).toEqual({ action: 'none' });
+    expect(await answer(unknown)).toEqual({ action: 'none' });
+    expect(runs()).toBe(before);
+    expect(kinds()).toEqual([]);
+    expect(state.events.list().filter(({ event }) => event.kind === 'warning')).toMatchObject([
+      {
+        event: {
+          reason: expect.stringMatching(/^it runs the boot set abababababab, .*reboot it$/),
+        },
+      },
+    ]);
+  });
+
   test('that says it runs the set it was told of has followed, though its word was lost', async () => {
     const { answer, edit, runs, follow, kinds } = await running();
     await edit(editFile(motd, 'good morning\n'));
