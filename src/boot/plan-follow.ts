@@ -1,11 +1,18 @@
 import { matchesPath } from '../roles/match-path.ts';
 import type { OverlayFile } from '../roles/overlay-file.ts';
 import type { ReloadRule } from '../roles/role.ts';
+import type { SharedSecret } from '../roles/shared-secret.ts';
 import type { BootSet } from './boot-set.ts';
+
+/** Of a secret what a node has of it; its certificate is made once, whatever its hosts are later. */
+type HandedKey = Pick<SharedSecret, 'name' | 'path' | 'mode' | 'uid' | 'gid'>;
 
 /** A boot set and the files of its overlay. */
 export interface SetFiles {
-  readonly set: { readonly [K in 'roles' | 'arguments']: BootSet[K] } & { readonly image: string };
+  readonly set: { readonly [K in 'roles' | 'arguments']: BootSet[K] } & {
+    readonly image: string;
+    readonly secrets?: readonly HandedKey[];
+  };
   readonly files: readonly OverlayFile[];
 }
 
@@ -83,7 +90,13 @@ function compareSets(from: SetFiles['set'], to: SetFiles['set']): readonly strin
     ...(was === is ? [] : [`role ${was} → ${is}`]),
     ...(from.image === to.image ? [] : ['another image']),
     ...(from.arguments.join(' ') === to.arguments.join(' ') ? [] : ['other kernel arguments']),
+    ...(describeKeys(from) === describeKeys(to) ? [] : ['other keys, which only a boot hands out']),
   ];
+}
+
+function describeKeys({ secrets = [] }: SetFiles['set']): string {
+  const keys = secrets.map(({ name, path, mode, uid, gid }) => [path, name, mode, uid, gid].join());
+  return keys.sort().join(';');
 }
 
 function uncovered(

@@ -99,6 +99,14 @@ export const bootSchema = z.strictObject({
       image: digest,
       overlay: z.object({ digest, size: z.number() }),
       arguments: z.array(z.string()),
+      secrets: z
+        .array(
+          z.looseObject({
+            ...{ name: z.string(), path: z.string() },
+            ...{ mode: z.number(), uid: z.number(), gid: z.number() },
+          }),
+        )
+        .exactOptional(),
     })
     .describe('the set that it runs: that of its boot, or the one that it followed to since'),
 });

@@ -4,6 +4,7 @@ import { planFollow } from '../../../src/boot/plan-follow.ts';
 import { digestOf } from '../../../src/digest.ts';
 import { type OverlayFile, rootFile, rootLink } from '../../../src/roles/overlay-file.ts';
 import type { ReloadRule } from '../../../src/roles/role.ts';
+import type { SharedSecret } from '../../../src/roles/shared-secret.ts';
 
 const blob = { digest: digestOf('blob'), size: 4 };
 const set = createBootSet({
@@ -22,7 +23,18 @@ const page = rootFile('/srv/www/index.html', 'hello');
 const plan = (before: readonly OverlayFile[], after: readonly OverlayFile[], use = rules) =>
   planFollow({ set, files: before }, { set, files: after }, use);
 
+const mailKey: SharedSecret = {
+  ...{ kind: 'certificate', name: 'mail', hosts: ['mail.lab.example'] },
+  ...{ path: '/etc/ssl/private/mail.pem', mode: 0o600, uid: 0, gid: 0 },
+};
+
 describe('a node follows as it runs', () => {
+  test('where its key stays, though a certificate made anew would have other names', () => {
+    const before = { set: { ...set, secrets: [mailKey] }, files: [conf] };
+    const after = { set: { ...set, secrets: [{ ...mailKey, hosts: ['mx.lab.example'] }] } };
+    expect(planFollow(before, { ...after, files: [conf] }, rules).kind).toBe('follow');
+  });
+
   test('where a rule names every changed file; files are checked once, units act once', () => {
     const other = rootFile('/etc/nginx/sites/a.conf', 'server {}');
     const changed = [{ ...conf, content: 'worker_processes 2;' }, other];
@@ -91,6 +103,7 @@ describe('a node needs a reboot', () => {
     ['another role', { roles: ['web', 'logs'] }, 'role web → web, logs'],
     ['another image', { image: digestOf('newer') }, 'another image'],
     ['other kernel arguments', { arguments: [] }, 'other kernel arguments'],
+    ['another key', { secrets: [mailKey] }, 'other keys, which only a boot hands out'],
   ])('for %s', (_what, change, reason) => {
     const files = [conf];
     const after = { set: { ...set, ...change }, files };
