@@ -142,7 +142,9 @@ export function createBootService(parts: BootServiceParts): BootService {
   return {
     script,
     async loader(fileName) {
-      const blob = generation().loaders[fileName];
+      const { loaders } = generation();
+      // A stranger may ask for `constructor`.
+      const blob = Object.hasOwn(loaders, fileName) ? loaders[fileName] : undefined;
       const file = blob && (await servedFile(images.blobPath(blob.digest)));
       return file && { ...file, digest: blob.digest };
     },

@@ -417,6 +417,11 @@ test('a node with something to follow to reports while the disk is full, and fol
   expect(await report()).toMatchObject({ action: 'follow' });
 });
 
+test.each(['undionly.kpxe', 'constructor', '__proto__'])('no loader is called %s', async (name) => {
+  const { service } = await serve();
+  expect(await service.loader(name)).toBeUndefined();
+});
+
 describe('the first script of a loader that HTTP Boot started', () => {
   test('gives the machine the address that it asks from, and its boot script', async () => {
     const { service } = await serve();
