@@ -10,7 +10,7 @@ export interface KnownMachines {
   of(mac: MacAddress): KnownIdentity | undefined;
   /** A machine asked DHCP: kept in memory, for the last few thousand of them. */
   heard(said: MachineIdentity): void;
-  /** A machine boots from here: on disk when this returns. */
+  /** A machine boots from here: written when this returns, on disk with its boot. */
   keep(identity: MachineIdentity, now: number): void;
   /** Forgets machines that have not booted for half a year. */
   prune(now: number): void;
@@ -39,12 +39,14 @@ export function openKnownMachines(database: Database, limit = 8192): KnownMachin
   }
 
   function write(mac: MacAddress, known: KnownIdentity, seenAt: number): void {
-    database.run(
-      `INSERT INTO machines (mac, known, seen_at) VALUES (?, ?, ?)
-       ON CONFLICT (mac) DO UPDATE SET known = excluded.known, seen_at = excluded.seen_at`,
-      mac,
-      JSON.stringify(known),
-      seenAt,
+    database.write(() =>
+      database.run(
+        `INSERT INTO machines (mac, known, seen_at) VALUES (?, ?, ?)
+         ON CONFLICT (mac) DO UPDATE SET known = excluded.known, seen_at = excluded.seen_at`,
+        mac,
+        JSON.stringify(known),
+        seenAt,
+      ),
     );
     kept.set(mac, { known, seenAt });
   }

@@ -70,6 +70,30 @@ test('a machine put on a port is heard though the disk is full, and takes the po
   expect(after.of(other)).toEqual({ port });
 });
 
+test('what a rack says that boots is written without a wait for the disk: its boots are synced, all at once', () => {
+  const { database } = open();
+  let isWaiting = true;
+  const write: Database['write'] = (work) => {
+    isWaiting = false;
+    try {
+      return database.write(work);
+    } finally {
+      isWaiting = true;
+    }
+  };
+  const waits: string[] = [];
+  const run: Database['run'] = (sql, ...values) => {
+    if (isWaiting) waits.push(sql);
+    return database.run(sql, ...values);
+  };
+  const known = openKnownMachines({ ...database, run, write });
+  known.heard({ mac: one, port });
+  known.keep({ mac: one, uuid, port }, 0);
+  known.heard({ mac: other, port });
+  expect(known.of(one)).toEqual({ uuid });
+  expect(waits).toEqual([]);
+});
+
 test('a card that is in another machine now is not taken for the old one', () => {
   const known = openKnownMachines(open().database);
   known.keep({ mac: one, uuid, serial: 'ABC' }, 0);
