@@ -54,7 +54,8 @@ interface NewBoot {
 export interface BootStore {
   /**
    * Keeps the boot and its set; on disk when this resolves, so the script may be sent. Boots that begin
-   * together share one write: a rack that gets power asks for all its scripts within a second.
+   * together share one write: a rack that gets power asks for all its scripts within a second. While the disk is at
+   * work the process goes on.
    */
   record(boot: NewBoot): Promise<BootRecord>;
   get(bootId: string): BootRecord | undefined;
@@ -111,15 +112,20 @@ export function openBootStore(database: Database): BootStore & { flush(): void }
     const together = beginning;
     beginning = [];
     if (together.length === 0) return;
+    const refused = (error: unknown) => {
+      for (const { reject } of together) reject(error);
+    };
     try {
-      database.transaction(() => {
+      database.write(() => {
         for (const { boot } of together) insert(database, boot);
       });
     } catch (error) {
-      for (const { reject } of together) reject(error);
+      refused(error);
       return;
     }
-    for (const { boot, resolve } of together) resolve(newRecord(boot));
+    database.sync().then(() => {
+      for (const { boot, resolve } of together) resolve(newRecord(boot));
+    }, refused);
   }
 
   function flush(): void {
