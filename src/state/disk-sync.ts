@@ -9,7 +9,7 @@ const syncAll = promisify(fsync);
 export interface DiskSync {
   /** Resolves when all that was written before this call is on disk; fails where the disk fails. */
   sync(): Promise<void>;
-  /** Lets go of the file, after the sync that may be under way. */
+  /** Lets go of the file, after the syncs that were asked for. */
   close(): void;
 }
 
@@ -51,11 +51,13 @@ export function createDiskSync(path: string): DiskSync {
       return next;
     },
     close() {
-      const open = fd;
-      fd = undefined;
-      if (open === undefined) return;
-      if (running) running.catch(() => {}).then(() => closeSync(open));
-      else closeSync(open);
+      const letGo = () => {
+        if (fd !== undefined) closeSync(fd);
+        fd = undefined;
+      };
+      const last = next ?? running;
+      if (last) last.catch(() => {}).then(letGo);
+      else letGo();
     },
   };
 }

@@ -1,4 +1,4 @@
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { createDiskSync, type DiskSync } from '../../../src/state/disk-sync.ts';
@@ -48,5 +48,16 @@ describe('the sync of a file', () => {
     const last = disk.sync();
     disk.close();
     await last;
+  });
+
+  test('ends those that were asked for before it lets go, though the file has no name any more', async () => {
+    const path = join(temporaryFolder(), 'log');
+    appendFileSync(path, 'one');
+    const disk = syncOf(path);
+    const both = [disk.sync(), disk.sync()];
+    // As a database does that is closed.
+    disk.close();
+    rmSync(path);
+    await Promise.all(both);
   });
 });
