@@ -258,6 +258,7 @@ export function createBootService(parts: BootServiceParts): BootService {
     try {
       state.boots.reported(record.bootId, stage, now());
       keepLease(record);
+      keepKnown(record);
     } catch (error) {
       if (isWriteRefused(error)) return;
       const why = error instanceof Error ? error.message : error;
@@ -282,6 +283,12 @@ export function createBootService(parts: BootServiceParts): BootService {
     const lease = state.leases.of(machine);
     const prolonged = lease?.address === address ? prolongLease(lease, now()) : undefined;
     if (prolonged) state.leases.put(prolonged);
+  }
+
+  /** A machine may run for years between two boots, and is that node all the while. */
+  function keepKnown({ machine }: BootRecord): void {
+    const known = state.known.of(machine);
+    if (known) state.known.keep({ mac: machine, ...known }, now());
   }
 
   /** A machine that waits as a spare and that a role file names by now reboots, once for each state of the site. */

@@ -10,9 +10,9 @@ export interface KnownMachines {
   of(mac: MacAddress): KnownIdentity | undefined;
   /** A machine asked DHCP: kept in memory, for the last few thousand of them. */
   heard(said: MachineIdentity): void;
-  /** A machine boots from here: written when this returns, on disk with its boot. */
+  /** A machine boots from here, or runs: written when this returns, on disk with its boot. */
   keep(identity: MachineIdentity, now: number): void;
-  /** Forgets machines that have not booted for half a year. */
+  /** Forgets machines that neither booted nor ran for half a year. */
   prune(now: number): void;
 }
 

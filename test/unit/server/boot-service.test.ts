@@ -1,6 +1,6 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Digest } from '../../../src/digest.ts';
 import { AppError } from '../../../src/errors.ts';
 import type { Sent } from '../../../src/http/boot-service.ts';
@@ -125,6 +125,20 @@ test('what a loader fetches counts, though another DHCP server gave it another a
   expect(state.events.list().at(-1)?.event).toMatchObject({
     ...{ kind: 'blob-sent', what: 'kernel', node: 'web2', machine: mac },
   });
+});
+
+test('a machine that runs for years is remembered, and known when it boots again', async () => {
+  vi.useFakeTimers({ toFake: ['Date'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { boot, state } = await serve();
+  if (!mac) throw new Error('no MAC');
+  const { alive } = await boot();
+  for (let month = 0; month < 24; month += 1) {
+    vi.setSystemTime(Date.now() + 30 * 86_400_000);
+    await alive();
+    state.known.prune(Date.now());
+  }
+  expect(state.known.of(mac)).toMatchObject({ uuid });
 });
 
 test('a second machine of the same UUID gets no script while the first runs', async () => {
