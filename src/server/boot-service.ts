@@ -267,9 +267,10 @@ export function createBootService(parts: BootServiceParts): BootService {
   }
 
   /** Firmware tells DHCP no serial number, and some cards no UUID: by these it is known at its next boot. */
-  function rememberHardware({ machine, node }: BootRecord, hardware: Hardware): void {
+  function rememberHardware({ machine, node, bootId }: BootRecord, hardware: Hardware): void {
     const said = saidByHardware(machine, hardware);
     try {
+      state.boots.noteHardware(bootId, hardware);
       state.known.keep(recallIdentity(said, state.known.of(machine)), now());
     } catch (error) {
       if (isWriteRefused(error)) return;

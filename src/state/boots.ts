@@ -4,7 +4,7 @@ import { type Digest, digestOf } from '../digest.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
 import type { MacAddress } from '../net/mac.ts';
 import type { Database, Row } from './database.ts';
-import type { ReportedStage } from './event.ts';
+import type { Hardware, ReportedStage } from './event.ts';
 
 /** One boot of one machine, from its script on. Times are milliseconds since the epoch. */
 export interface BootRecord {
@@ -28,6 +28,8 @@ export interface BootRecord {
   readonly lastReportAt: number | null;
   /** Empty until the node's first report. */
   readonly lastStage: ReportedStage | '';
+  /** What the machine is made of; absent until it said so. */
+  readonly hardware?: Hardware;
 }
 
 /** Which part of the boot's set a digest is; undefined where it is none. */
@@ -74,6 +76,8 @@ export interface BootStore {
   useToken(bootId: string, token: string, now: number): 'ok' | 'used' | 'unknown';
   /** Notes a report; false for a boot that is not kept. `alive` leaves the stage as it was. */
   reported(bootId: string, stage: ReportedStage, now: number): boolean;
+  /** Keeps what the machine of a boot is made of, for as long as the boot: the log of events is shorter. */
+  noteHardware(bootId: string, hardware: Hardware): void;
   /**
    * Keeps a set that a running node is about to be told to follow to; on disk when this returns, so it may
    * be told.
@@ -194,6 +198,15 @@ export function openBootStore(database: Database): BootStore & { flush(): void }
       );
       return changed === 1;
     },
+    noteHardware(bootId, hardware) {
+      database.write(() =>
+        database.run(
+          'UPDATE boots SET hardware = ? WHERE boot_id = ?',
+          JSON.stringify(hardware),
+          bootId,
+        ),
+      );
+    },
     offer(bootId, set) {
       database.transaction(() => {
         keepSet(database, set);
@@ -295,5 +308,6 @@ function toRecord(row: Row, reports: ReadonlyMap<string, number>): BootRecord {
     address: String(row.address) as Ipv4,
     lastReportAt: reports.get(bootId) ?? (row.last_report_at as number | null),
     lastStage: String(row.last_stage) as ReportedStage | '',
+    ...(row.hardware === null ? {} : { hardware: JSON.parse(String(row.hardware)) as Hardware }),
   };
 }

@@ -250,11 +250,14 @@ function change(before: MachineState, facts: Partial<Run>): MachineState {
 
 /**
  * The machines with what boots tell and the log does not: `alive` is not kept there, and a killed server
- * loses the events of its last moment, while a boot and its stage are on disk at once. Oldest boot first.
+ * loses the events of its last moment, while a boot and its stage are on disk at once; and machines wait and run
+ * longer than the log is. Oldest boot first.
  */
 export function rememberBoots(machines: Machines, boots: Iterable<BootRecord>): Machines {
   const after = new Map(machines);
+  const said = new Map<MacAddress, Hardware>();
   for (const boot of boots) {
+    if (boot.hardware) said.set(boot.machine, boot.hardware);
     let state = after.get(boot.machine);
     const runs = state ? [state.run, ...state.earlier] : [];
     const isKnown = runs.some((r) => r.bootId === boot.bootId);
@@ -269,6 +272,10 @@ export function rememberBoots(machines: Machines, boots: Iterable<BootRecord>): 
     }
     const heardAt = Math.max(state.run.heardAt, at ?? 0);
     after.set(boot.machine, change(state, { heardAt, bootSet: boot.runs.digest }));
+  }
+  for (const [machine, hardware] of said) {
+    const state = after.get(machine);
+    if (state && !state.hardware) after.set(machine, { ...state, hardware });
   }
   return after;
 }

@@ -60,4 +60,5 @@ export const migrations: readonly string[] = [
    INSERT INTO lease_changes (mac, address, expires, bound_at)
      SELECT mac, address, expires, bound_at FROM leases ORDER BY mac;
    DROP TABLE leases;`,
+  'ALTER TABLE boots ADD COLUMN hardware TEXT;',
 ];

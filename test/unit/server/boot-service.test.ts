@@ -127,6 +127,12 @@ test('what a loader fetches counts, though another DHCP server gave it another a
   });
 });
 
+test('what a machine says of its hardware is kept with its boot', async () => {
+  const { boot, state } = await serve();
+  const { bootId } = await boot();
+  expect(state.boots.get(bootId)?.hardware).toEqual(hardware);
+});
+
 test('a machine that runs for years is remembered, and known when it boots again', async () => {
   vi.useFakeTimers({ toFake: ['Date'] });
   onTestFinished(() => void vi.useRealTimers());

@@ -1,8 +1,16 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
+import { createBootSet } from '../../../src/boot/boot-set.ts';
+import { digestOf } from '../../../src/digest.ts';
+import type { Hardware } from '../../../src/state/event.ts';
 import { openState } from '../../../src/state/state.ts';
 import { trackNodes } from '../../../src/state/track-nodes.ts';
-import { mac, report, start, wholeBoot } from './fold.ts';
+import { address, mac, report, start, wholeBoot } from './fold.ts';
 import { temporaryFolder } from './temporary-folder.ts';
+
+const hardware: Hardware = {
+  ...{ cpu: 'a CPU', cpus: 2, memory: 2048, disks: [], nics: [], serial: 'S1', uuid: '' },
+  ...{ product: 'a server', firmware: 'bios' },
+};
 
 /** A server's state and tracker on a clock that the test moves. */
 function follow(folder = temporaryFolder(), from = start) {
@@ -92,6 +100,24 @@ test('the end of a silence outlives a restart, though alive is not kept', () => 
     stage: 'ready',
     since: start + 20_000,
   });
+});
+
+test('what a machine is made of outlives the log, for as long as its boot is kept', async () => {
+  const first = follow();
+  const blob = { digest: digestOf('blob'), size: 10 };
+  const set = createBootSet({
+    ...{ node: 'web1', roles: ['web'], image: digestOf('image'), arguments: [] },
+    ...{ kernel: blob, initramfs: blob, root: [blob], overlay: blob },
+  });
+  await first.state.boots.record({
+    ...{ bootId: 'a', machine: mac(1), node: 'web1', set, token: 'a' },
+    ...{ createdAt: start, address: address(21) },
+  });
+  first.state.boots.reported('a', 'ready', start);
+  first.state.boots.noteHardware('a', hardware);
+  first.stop();
+  const { tracker } = follow(first.folder, start + 40 * 86_400_000);
+  expect(tracker.machines().get(mac(1))).toMatchObject({ hardware, run: { stage: 'ready' } });
 });
 
 test('a subscriber of the log finds the event already folded', () => {
