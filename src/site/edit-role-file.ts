@@ -1,22 +1,37 @@
-import { type Document, isCollection, isMap, isScalar, isSeq, parseDocument } from 'yaml';
+import {
+  isAlias,
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  type Pair,
+  parseDocument,
+  type YAMLMap,
+} from 'yaml';
 import { AppError } from '../errors.ts';
 import type { Ipv4 } from '../net/ipv4.ts';
 import type { MacAddress } from '../net/mac.ts';
 
 /**
- * A role file's text with other roles in it; every other byte, comments and order stay.
- * Refuses a text that is no YAML mapping (`unreadable-role-file`).
+ * A role file's text with other roles in it; every other byte, comments and order stay. What is written inside a
+ * list of roles that goes, goes with it. Refuses a text that is no YAML mapping, or that repeats its role by an
+ * alias (`unreadable-role-file`).
  */
 export function setRole(text: string, roles: readonly string[]): string {
-  const document = parseDocument(text, { stringKeys: true });
+  const document = parseDocument(text, { stringKeys: true, keepSourceTokens: true });
   if (document.errors.length > 0 || !isMap(document.contents)) {
     throw new AppError('unreadable-role-file', 'the role file is not valid YAML', 'rolecall check');
   }
-  const edited = replaceInPlace(text, document, roles) ?? rewrite(document, roles);
-  const written: unknown = parseDocument(edited, { schema: 'failsafe' }).toJS();
-  const role = (written as { role?: unknown }).role;
-  if (JSON.stringify([role].flat()) !== JSON.stringify(roles)) {
-    throw new Error(`editing the role file gave ${JSON.stringify(role)}`);
+  const pair = pairOf(document.contents);
+  const edited = pair
+    ? (replaceOnItsLine(text, pair, roles) ?? replaceBehindKey(text, pair, roles))
+    : append(text, document.contents, roles);
+  if (edited === undefined || !saysTheSameBut(text, edited, roles)) {
+    throw new AppError(
+      'unreadable-role-file',
+      'the role file says its role in a way that cannot be edited without other lines, such as by an alias',
+      `write role: ${renderRoles(roles)} into it`,
+    );
   }
   return edited;
 }
@@ -25,16 +40,34 @@ function renderRoles(roles: readonly string[]): string {
   return roles.length === 1 ? String(roles[0]) : `[${roles.join(', ')}]`;
 }
 
+function pairOf(map: YAMLMap): Pair | undefined {
+  return map.items.find(({ key }) => isScalar(key) && key.value === 'role');
+}
+
+/** Whether the edited text has these roles, and all else as before, to the letter: `0012` is not 12. */
+function saysTheSameBut(before: string, after: string, roles: readonly string[]): boolean {
+  const read = (text: string) => {
+    try {
+      const { role, ...rest } = parseDocument(text, { schema: 'failsafe' }).toJS();
+      return { role: JSON.stringify([role].flat()), rest: JSON.stringify(rest) };
+    } catch {
+      // An alias whose anchor is gone.
+      return undefined;
+    }
+  };
+  const now = read(after);
+  return now?.role === JSON.stringify(roles) && now.rest === read(before)?.rest;
+}
+
 /** Puts the new value where the old one stood on its line; a comment behind it keeps its column. */
-function replaceInPlace(
-  text: string,
-  document: Document,
-  roles: readonly string[],
-): string | undefined {
-  const value = document.getIn(['role'], true);
-  const onOneLine = isScalar(value) ? value.value !== null : isSeq(value) && value.flow === true;
-  if (!onOneLine || !(isScalar(value) || isCollection(value)) || !value.range) return undefined;
-  if (value.anchor !== undefined || value.tag !== undefined) return undefined;
+function replaceOnItsLine(text: string, { value }: Pair, roles: readonly string[]) {
+  if (!isAlias(value)) {
+    const onOneLine = isScalar(value) ? value.value !== null : isSeq(value) && value.flow === true;
+    if (!onOneLine || !isNode(value) || value.anchor !== undefined || value.tag !== undefined) {
+      return undefined;
+    }
+  }
+  if (!value.range) return undefined;
   const [start, end] = value.range;
   const old = text.slice(start, end);
   if (old.includes('\n')) return undefined;
@@ -46,11 +79,29 @@ function replaceInPlace(
   return text.slice(0, start) + fresh + padding + rest.slice(gap.length);
 }
 
-function rewrite(document: Document, roles: readonly string[]): string {
-  const value = document.createNode(roles.length === 1 ? roles[0] : [...roles]);
-  if (isSeq(value)) value.flow = true;
-  document.set('role', value);
-  return document.toString({ lineWidth: 0, flowCollectionPadding: false });
+/** Puts the new value behind the colon, and takes the old one away, however many lines it has. */
+function replaceBehindKey(text: string, { value, srcToken }: Pair, roles: readonly string[]) {
+  const tokens = srcToken?.sep ?? [];
+  const colon = tokens.find(({ type }) => type === 'map-value-ind');
+  if (!colon || !(isScalar(value) || isSeq(value)) || !value.range) return undefined;
+  const from = colon.offset + 1;
+  const fresh = ` ${renderRoles(roles)}`;
+  if (isScalar(value) && value.value === null)
+    return text.slice(0, from) + fresh + text.slice(from);
+  const end = value.range[1];
+  const lineEnd = /\r?\n$/.exec(text.slice(from, end))?.[0] ?? '';
+  const line = tokens.slice(0, tokens.findIndex(({ type }) => type === 'newline') + 1);
+  const comment = line.find(({ type }) => type === 'comment');
+  const kept = comment ? ` ${comment.source}` : '';
+  return text.slice(0, from) + fresh + kept + lineEnd + text.slice(end);
+}
+
+/** A further line at the end of a mapping that has none for the role. */
+function append(text: string, map: YAMLMap, roles: readonly string[]): string | undefined {
+  if (map.flow || !map.range) return undefined;
+  const end = map.range[1];
+  const before = text.slice(0, end);
+  return `${before}${before.endsWith('\n') ? '' : '\n'}role: ${renderRoles(roles)}\n${text.slice(end)}`;
 }
 
 /** What a new role file says. */

@@ -52,7 +52,21 @@ describe('set-role', () => {
     ],
     ['none yet', '# top\nmac: x\n', ['mail'], '# top\nmac: x\nrole: mail\n'],
     ['empty', 'role:\nmac: x\n', ['mail'], 'role: mail\nmac: x\n'],
-    ['an alias', 'x: &r web\nrole: *r\n', ['mail'], 'x: &r web\nrole: mail\n'],
+    ['an alias', 'x: &r web\nrole: *r # c\n', ['mail'], 'x: &r web\nrole: mail # c\n'],
+    [
+      'a block list, beside numbers that YAML would write otherwise',
+      "role: # why\r\n- web\r\n- logs\r\nid: {serial: 0012345, port: 1e3}   # nic\r\ntags: [ 'a' ]\r\n",
+      ['mail'],
+      "role: mail # why\r\nid: {serial: 0012345, port: 1e3}   # nic\r\ntags: [ 'a' ]\r\n",
+    ],
+    [
+      'an anchor that nothing uses',
+      'role: &r web # c\nid: {serial: 007}\n',
+      ['mail'],
+      'role: mail # c\nid: {serial: 007}\n',
+    ],
+    ['a folded word', 'role: >-\n  web\n# a\nmac:  x\n', ['mail'], 'role: mail\n# a\nmac:  x\n'],
+    ['empty with a comment', 'role: # soon\nmac:  x\n', ['mail'], 'role: mail # soon\nmac:  x\n'],
   ])('%s', (_, before, roles, after) => {
     expect(setRole(before, roles)).toBe(after);
   });
@@ -60,6 +74,17 @@ describe('set-role', () => {
   test('and back again gives the file as it was', () => {
     const text = '# c\nmac: 52:54:00:00:00:0b   # x\nrole: web                # y\n';
     expect(setRole(setRole(text, ['mail', 'logs']), ['web'])).toBe(text);
+  });
+
+  test.each([
+    'role: &r web\ntags: [*r]\n',
+    'role: [web, &r logs]\ntags: [*r]\n',
+    '{role, mac: x}\n',
+    '{mac: x}\n',
+  ])('refuses %j, which it could not write again', (text) => {
+    expect(() => setRole(text, ['mail'])).toThrow(
+      expect.objectContaining({ code: 'unreadable-role-file' }),
+    );
   });
 
   test.each(['role: [web', '', 'web', '- role: web'])('refuses %j', (text) => {
