@@ -197,6 +197,37 @@ describe('what is wrong between site and roles', () => {
     expect((await problems()).join('\n')).toContain(message);
   });
 
+  test.each([
+    ['proxy: {/app/: {to: ["10.77.0.50:99999"]}}', '10.77.0.50:99999 has no port from 1 to 65535'],
+    ['proxy: {/app/: {to: ["10.77.0.50:0"]}}', '10.77.0.50:0 has no port from 1 to 65535'],
+    ['proxy: {/app/: {to: ["999.1.1.1:80"]}}', '999.1.1.1 is neither an address nor a node'],
+    ['trustedProxies: [10.0.0.0/99]', '10.0.0.0/99 is no network'],
+    ['trustedProxies: [10.0.0.256]', '10.0.0.256 is no network'],
+  ])('what nginx would not start with: %s', async (param, message) => {
+    await edit('site.yaml', 'roles:', `roles:\n  web: {${param}}`);
+    expect(await problems()).toEqual([expect.stringContaining(`params.web.`)]);
+    expect((await problems()).join()).toContain(message);
+  });
+
+  test('applications under the path that a volume holds', async () => {
+    const pair = ['nfs1', 'nfs2'];
+    for (const [i, name] of pair.entries()) {
+      await write(
+        `nodes/${name}.yaml`,
+        `mac: 52:54:00:77:00:0${i + 1}\naddress: 10.77.0.${i + 2}\nrole: storage\n`,
+      );
+    }
+    const volume =
+      'files: {nodes: [nfs1, nfs2], device: /dev/vda, replication: boot, vip: {boot: 10.77.0.111}, clients: {role: web}, at: /srv/www/files}';
+    const proxy = (path: string) => `proxy: {${path}: {to: ["10.77.0.50:80"]}}`;
+    await edit('site.yaml', 'roles:', `volumes: {${volume}}\nroles:\n  web: {${proxy('/files/')}}`);
+    expect(await problems()).toEqual([
+      expect.stringContaining('params.web.proxy: /files/ is what a volume holds on this node'),
+    ]);
+    await edit('site.yaml', proxy('/files/'), proxy('/files/app/'));
+    expect(await problems()).toEqual([]);
+  });
+
   describe('data that one node at a time may use', () => {
     const volume = async (clients: string) => {
       for (const [name, last] of [
