@@ -197,6 +197,37 @@ describe('what is wrong between site and roles', () => {
     expect((await problems()).join('\n')).toContain(message);
   });
 
+  test.each(['john doe', '#tag', 'info@other.example'])(
+    'an alias that postfix would never find: %s',
+    async (alias) => {
+      await edit('site.yaml', 'aliases: {', `aliases: {'${alias}': ops, `);
+      expect(await problems()).toEqual([
+        expect.stringContaining(`the aliases of lab.example: ${alias} is no name before an @`),
+      ]);
+    },
+  );
+
+  test('mail for the postmaster goes to whom an alias names, else to the first user', async () => {
+    const aliases = async (text: string) => {
+      await edit('site.yaml', '{postmaster: ops, ', text);
+      const fleet = await good();
+      const node = fleet.site.nodes.get('web2');
+      const rendered = node && renderOverlay({ fleet, node, facts });
+      if (!rendered?.ok) throw new Error(JSON.stringify(rendered));
+      const file = rendered.files.find(({ path }) => path === '/etc/postfix/aliases');
+      const lines = file?.kind === 'file' ? String(file.content).split('\n') : [];
+      return lines.filter((line) => /^(postmaster|abuse)@lab\.example/i.test(line));
+    };
+    expect(await aliases('{Postmaster: alice, ')).toEqual([
+      'Postmaster@lab.example alice@lab.example',
+    ]);
+    await edit('site.yaml', '{Postmaster: alice, ', '{postmaster: ops, ');
+    expect(await aliases('{abuse: postmaster, ')).toEqual([
+      'postmaster@lab.example ops@lab.example',
+      'abuse@lab.example postmaster@lab.example',
+    ]);
+  });
+
   test.each([
     ['proxy: {/app/: {to: ["10.77.0.50:99999"]}}', '10.77.0.50:99999 has no port from 1 to 65535'],
     ['proxy: {/app/: {to: ["10.77.0.50:0"]}}', '10.77.0.50:0 has no port from 1 to 65535'],
