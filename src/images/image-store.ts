@@ -110,6 +110,21 @@ export function openImageStore(stateDir: string): ImageStore {
     return digest === undefined ? undefined : read(digest);
   };
 
+  /** Moves a tag of an image that is still there when its turn comes: `remove` may have been before it. */
+  const change = async (
+    digest: Digest,
+    tag: ImageTag,
+    move: (history: TagHistory) => TagHistory | undefined,
+  ) => {
+    const image = await read(digest);
+    if (!image) throw noSuchImage(digest);
+    const { name, architecture } = image.manifest;
+    return tags.change({ name, architecture, tag }, async (history) => {
+      if (!(await read(digest))) throw noSuchImage(digest);
+      return move(history);
+    });
+  };
+
   const digests: ImageStore['digests'] = async () =>
     (await namesIn(join(root, 'manifests')))
       .map((name) => parseDigest(name.replace(/\.json$/, '')))
@@ -208,17 +223,10 @@ export function openImageStore(stateDir: string): ImageStore {
       return { digest, manifest };
     },
     tag: async (digest, tag) => {
-      const image = await read(digest);
-      if (!image) throw noSuchImage(digest);
-      const { name, architecture } = image.manifest;
-      await tags.change({ name, architecture, tag }, (history) => moveTag(history, digest));
+      await change(digest, tag, (history) => moveTag(history, digest));
     },
     rollback: async (digest) => {
-      const image = await read(digest);
-      if (!image) throw noSuchImage(digest);
-      const { name, architecture } = image.manifest;
-      const place = { name, architecture, tag: 'published' } as const;
-      if (await tags.change(place, (history) => takeTagBack(history, digest))) return;
+      if (await change(digest, 'published', (history) => takeTagBack(history, digest))) return;
       throw new AppError(
         'not-published-before',
         `the image ${digest} is not one that was published before the one that is`,

@@ -28,7 +28,7 @@ export interface ImageTags {
    */
   change(
     place: TagPlace,
-    change: (history: TagHistory) => TagHistory | undefined,
+    change: (history: TagHistory) => Promise<TagHistory | undefined>,
   ): Promise<TagHistory | undefined>;
   /** Runs `work` while no tag moves. */
   hold<T>(work: () => Promise<T>): Promise<T>;
@@ -72,7 +72,7 @@ export function openImageTags(root: string): ImageTags {
     change: (place, change) =>
       hold(async () => {
         const before = await history(place);
-        const after = change(before);
+        const after = await change(before);
         if (after === undefined) return undefined;
         const path = pathOf(place);
         await writeDurably(path, renderTag(after));

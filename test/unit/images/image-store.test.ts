@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type ImageManifest, readManifest } from '../../../src/boot/image-manifest.ts';
 import { type Digest, digestOf } from '../../../src/digest.ts';
 import { type ImageStore, openImageStore } from '../../../src/images/image-store.ts';
+import { waitForFileLock } from '../../../src/system/file-lock.ts';
 
 let state = '';
 let store: ImageStore;
@@ -165,6 +166,26 @@ describe('publications', () => {
 });
 
 describe('removed images', () => {
+  it.each(['tag', 'rollback'] as const)(
+    'are not named by a %s that waited for the removal',
+    async (how) => {
+      const first = await store.addImage(await manifest('1'));
+      const second = await store.addImage(await manifest('2'));
+      await store.tag(first.digest, 'published');
+      await store.tag(second.digest, 'published');
+      const removal = await waitForFileLock(join(state, 'images/tags.lock'));
+      const late =
+        how === 'tag' ? store.tag(first.digest, 'published') : store.rollback(first.digest);
+      // It waits for the lock by now.
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      await rm(join(state, `images/manifests/${first.digest}.json`));
+      const outcome = expect(late).rejects.toMatchObject({ code: 'no-such-image' });
+      await removal.release();
+      await outcome;
+      expect((await store.resolve('universal', 'amd64'))?.digest).toBe(second.digest);
+    },
+  );
+
   it('take with them what no other image needs', async () => {
     const first = await store.addImage(await manifest('1'));
     const second = await store.addImage(await manifest('2'));
