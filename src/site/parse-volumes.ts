@@ -63,7 +63,7 @@ function parseVolume(
     ? readSelector(found.clients, around.choices)
     : missing('clients', 'who may mount it: clients: {role: web}');
   const at = found.at
-    ? readAbsolutePath(found.at)
+    ? readMountPoint(found.at)
     : missing('at', 'where clients mount it: at: /srv/www');
   if (!found.vip) missing('vip', 'such as vip: {boot: 10.77.0.110}');
   const vips = readVips(found.vip, around.networks);
@@ -81,6 +81,18 @@ function parseVolume(
     clients,
     at,
   };
+}
+
+/** Folders of the image itself, with all below them, and those that hold others of it. */
+const systemFolders = /^\/((bin|boot|dev|etc|lib\w*|proc|run|sbin|sys|tmp|usr)(\/|$)|var(\/lib)?$)/;
+
+function readMountPoint(place: YamlPlace): string | undefined {
+  const path = readAbsolutePath(place);
+  if (path === undefined || !systemFolders.test(path)) return path;
+  return place.problem(
+    `a volume on ${path} would hide what the node runs from`,
+    'such as /srv/www',
+  );
 }
 
 function readPair(place: YamlPlace, choices: Choices): readonly [string, string] | undefined {

@@ -193,14 +193,15 @@ export function readPorts(place: YamlPlace): readonly number[] {
   return ports;
 }
 
-/** An absolute path without `..`, such as `/srv/www`. */
+/** An absolute path in its one spelling, such as `/srv/www`: two others of it would not be seen to be one place. */
 export function readAbsolutePath(place: YamlPlace, example = '/srv/www'): string | undefined {
   const text = place.text(example);
   if (text === undefined) return undefined;
-  const clean = /^\/[A-Za-z0-9._+:@=/-]+$/.test(text) && !text.split('/').includes('..');
-  return clean
-    ? text.replace(/\/+$/, '')
-    : place.problem(`${text} is no absolute path`, `such as ${example}`);
+  const path = text.replace(/\/$/, '');
+  const parts = path.split('/').slice(1);
+  const clean =
+    /^(\/[A-Za-z0-9._+:@=-]+)+$/.test(path) && !parts.includes('.') && !parts.includes('..');
+  return clean ? path : place.problem(`${text} is no absolute path`, `such as ${example}`);
 }
 
 /** The path of a block device, better by-id than by a name that changes: `/dev/disk/by-id/virtio-www`. */
