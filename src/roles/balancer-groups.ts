@@ -34,7 +34,7 @@ export function balancerGroups(site: Site): readonly BalancerGroup[] {
   }
   const groups = [...byNodes.values()].flatMap((services) => {
     const [first] = services;
-    return first ? [{ name: groupName(first.balancers), first, services }] : [];
+    return first ? [{ name: nameOf(services), first, services }] : [];
   });
   groups.sort((a, b) => (a.name < b.name ? -1 : 1));
   const vrids = assignVrids(site, groups);
@@ -55,13 +55,24 @@ export function balancerGroups(site: Site): readonly BalancerGroup[] {
   }));
 }
 
+/** Of the names that its services have for a group: that of a role, else of a tag, whatever else comes and goes. */
+function nameOf(services: readonly Service[]): string {
+  const kinds = ['role', 'tag', 'names'];
+  const names = services.map(({ balancers }) => ({
+    kind: kinds.indexOf(balancers.kind),
+    name: groupName(balancers),
+  }));
+  const [first] = names.sort((a, b) => a.kind - b.kind || (a.name < b.name ? -1 : 1));
+  return first?.name ?? '';
+}
+
 /** A node's name has neither a plus nor an upper-case letter. */
 function groupName(balancers: Selector): string {
   switch (balancers.kind) {
     case 'names':
       return balancers.names.length === 1
         ? `node+${balancers.names[0]}`
-        : balancers.names.join('+');
+        : [...balancers.names].sort().join('+');
     case 'role':
       return `role-${balancers.role}`;
     case 'tag':

@@ -44,6 +44,28 @@ describe('virtual router IDs', () => {
     `vip: {boot: 10.77.0.120}\n    vrid: {boot: ${vrid}}\n    port: 5432`,
   ];
 
+  /** By instance. */
+  const vrids = async () => {
+    const fleet = await loadFleet(site);
+    if (!fleet.ok) throw new Error(JSON.stringify(fleet.problems));
+    const instances = balancerGroups(fleet.value.site).flatMap((group) => group.instances);
+    return Object.fromEntries(instances.map(({ name, vrid }) => [name, vrid]));
+  };
+
+  test('stay when another service names the same balancers in another way', async () => {
+    const before = await vrids();
+    const added = (name: string, address: string, balancers: string) =>
+      service(
+        `${name}: {vip: {boot: ${address}}, port: 8080, forward: dsr, balancers: ${balancers}, servers: [web2]}`,
+      );
+    const more = [
+      added('aa', '10.77.0.121', '[lv1, lv2]'),
+      added('ab', '10.77.0.122', '[in2, in1]'),
+    ];
+    expect(await said(...more)).toEqual([]);
+    expect(await vrids()).toEqual(before);
+  });
+
   test('of two groups of balancers on one network', async () => {
     expect(await said(inside, base(60))).toEqual([
       'site.yaml services.www.vrid.boot VRID 60 on boot is also that of base, on other balancers (in1, in2) | leave one out: rolecall finds one that is free',
@@ -62,12 +84,7 @@ describe('virtual router IDs', () => {
   });
 
   test('that follow from names give way to one that is written', async () => {
-    const vridOf = async (group: string) => {
-      const fleet = await loadFleet(site);
-      if (!fleet.ok) throw new Error(JSON.stringify(fleet.problems));
-      const instances = balancerGroups(fleet.value.site).flatMap((g) => g.instances);
-      return instances.find((i) => i.name === `${group}.boot`)?.vrid;
-    };
+    const vridOf = async (group: string) => (await vrids())[`${group}.boot`];
     const derived = (await vridOf('tag-edge')) ?? 0;
     expect(await said(base(derived))).toEqual([]);
     expect(await vridOf('in1+in2')).toBe(derived);
