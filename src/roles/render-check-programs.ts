@@ -18,27 +18,26 @@ function fileOf({ check }: Service): string | undefined {
 export function checkProgramProblems(site: Site, texts: SiteTexts): readonly Problem[] {
   return [...site.services.values()].flatMap((service) => {
     const file = fileOf(service);
-    const text = file === undefined ? undefined : texts.get(file);
-    if (file === undefined || text?.startsWith('#!')) return [];
-    const path = `services.${service.name}.check.script`;
-    return [
-      text === undefined
-        ? {
-            file: 'site.yaml',
-            line: 0,
-            path,
-            message: `there is no file ${file} in the site`,
-            hint: 'a path relative to site.yaml',
-          }
-        : {
-            file,
-            line: 1,
-            path: '',
-            message: `the check of service ${service.name} does not begin with #!`,
-            hint: 'such as #!/bin/sh',
-          },
-    ];
+    if (file === undefined) return [];
+    const text = texts.get(file);
+    if (text === undefined) {
+      const path = `services.${service.name}.check.script`;
+      const message = `there is no file ${file} in the site`;
+      return [{ file: 'site.yaml', line: 0, path, message, hint: 'a path relative to site.yaml' }];
+    }
+    const fault = faultOf(text);
+    if (fault === '') return [];
+    const message = `the check of service ${service.name} ${fault}`;
+    return [{ file, line: 1, path: '', message, hint: 'such as #!/bin/sh' }];
   });
+}
+
+/** Empty where nothing is wrong. */
+function faultOf(text: string): string {
+  if (!text.startsWith('#!')) return 'does not begin with #!';
+  return /^[^\n]*\r/.test(text)
+    ? 'has Windows line ends: no kernel finds the program that its first line names'
+    : '';
 }
 
 /** The programs by which a balancer checks servers, executable, each named after its service. */

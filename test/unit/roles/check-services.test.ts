@@ -92,6 +92,17 @@ describe('virtual router IDs', () => {
   });
 });
 
+test.each([
+  ['echo hello\n', 'checks/base.sh  the check of service base does not begin with #!'],
+  [
+    '#!/bin/sh\r\nexit 0\r\n',
+    'checks/base.sh  the check of service base has Windows line ends: no kernel finds the program that its first line names',
+  ],
+])('a program that no kernel could start: %j', async (text, message) => {
+  await writeFile(join(site, 'checks/base.sh'), text);
+  expect(await said()).toEqual([expect.stringContaining(message)]);
+});
+
 describe('VIPs', () => {
   const api = (vip: string, more = 'balancers: {tag: edge}, servers: [web2]') =>
     service(`api: {vip: {boot: ${vip}}, port: 8080, forward: dsr, ${more}}`);
