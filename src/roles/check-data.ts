@@ -1,7 +1,7 @@
 import type { Problem } from '../errors.ts';
 import { type SiteNode, selectNodes, type Volume } from '../site/site.ts';
 import { type Fleet, rolesOf } from './fleet.ts';
-import { isBelow } from './render-volumes.ts';
+import { clientVolumes, isBelow } from './render-volumes.ts';
 
 /** A folder of data that one node at a time may use, on a node that has it. */
 interface Use {
@@ -13,17 +13,43 @@ interface Use {
 }
 
 /**
- * What would ruin data or leave it behind: two nodes that use at once what one may, and nodes whose data
- * belongs on a volume that does not let them in.
+ * What would ruin data or leave it behind: two nodes that use at once what one may, nodes whose data belongs on a
+ * volume that does not let them in, and data that two volumes would hold.
  */
 export function checkData(fleet: Fleet): readonly Problem[] {
-  return usesByVolume(fleet).flatMap(({ volume, inside, outside }) => [
-    ...twoAtOnce(
-      volume,
-      inside.filter(({ waits }) => !waits),
+  return [
+    ...usesByVolume(fleet).flatMap(({ volume, inside, outside }) => [
+      ...twoAtOnce(
+        volume,
+        inside.filter(({ waits }) => !waits),
+      ),
+      ...outside.map((use) => leftOut(volume, use)),
+    ]),
+    ...heldTwice(fleet),
+  ];
+}
+
+/** Folders of data in a volume that is mounted in another one: which of the two has them is nobody's word. */
+function heldTwice(fleet: Fleet): readonly Problem[] {
+  return [...fleet.site.nodes.values()].flatMap((node) =>
+    rolesOf(fleet, node).flatMap((role) =>
+      Object.keys(role.data).flatMap((folder) => {
+        const [outer, inner] = clientVolumes(fleet.site, node)
+          .filter(({ at }) => isBelow(folder, at))
+          .sort((a, b) => a.at.length - b.at.length);
+        if (!outer || !inner || outer.at === inner.at) return [];
+        return [
+          {
+            file: 'site.yaml',
+            line: 0,
+            path: `volumes.${outer.name}.at`,
+            message: `${folder} of ${node.name} would be on the volume ${inner.name} at ${inner.at}, and on ${outer.name} at ${outer.at}`,
+            hint: 'another at: for one of them, or other clients',
+          },
+        ];
+      }),
     ),
-    ...outside.map((use) => leftOut(volume, use)),
-  ]);
+  );
 }
 
 /** Nodes that wait while another one uses the data, each told of in its own file and in the other's. */

@@ -326,6 +326,20 @@ describe('what is wrong between site and roles', () => {
       );
     });
 
+    test('two volumes, one in the other, that both hold it', async () => {
+      await volume('{role: mail}');
+      const more =
+        'more: {nodes: [nfs1, nfs2], device: /dev/vdb, replication: boot, vip: {boot: 10.77.0.112}, clients: {role: mail}, at: /srv}';
+      await edit('site.yaml', 'volumes:\n', `volumes:\n  ${more}\n`);
+      expect(await problems()).toEqual([
+        expect.stringMatching(
+          /^site\.yaml:\d+ \/srv\/mail of web2 would be on the volume post at \/srv\/mail, and on more at \/srv \| another at: for one of them, or other clients$/,
+        ),
+      ]);
+      await edit('site.yaml', 'at: /srv}', 'at: /srv/more}');
+      expect(await problems()).toEqual([]);
+    });
+
     test('a node that its volume does not let in', async () => {
       await volume('[web1]');
       expect(await problems()).toEqual([
