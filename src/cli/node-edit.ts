@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { spareMac } from '../boot/identify-machine.ts';
-import { AppError } from '../errors.ts';
+import { AppError, type Problem } from '../errors.ts';
 import { type Ipv4, parseIpv4 } from '../net/ipv4.ts';
 import { type MacAddress, parseMac } from '../net/mac.ts';
 import { renderProblems } from '../render-problems.ts';
@@ -11,8 +11,8 @@ import type { Fleet } from '../roles/fleet.ts';
 import { loadFleet } from '../roles/load-fleet.ts';
 import { describeEdit } from '../site/describe-edit.ts';
 import { suggestion } from '../site/did-you-mean.ts';
-import { renderNewRoleFile, setRole } from '../site/edit-role-file.ts';
-import type { EditedTexts } from '../site/load-site.ts';
+import { renderNewRoleFile, rolesOf, setRole } from '../site/edit-role-file.ts';
+import { type EditedTexts, loadSite } from '../site/load-site.ts';
 import { sortProblems } from '../site/parse-site.ts';
 import { proposeAddress, proposeName } from '../site/propose-node.ts';
 import { isLabel } from '../site/read-values.ts';
@@ -69,28 +69,44 @@ async function setNodeRole(
   dryRun: boolean,
 ) {
   checkRoleNames(roles);
-  const { site: before } = await validFleet(dir);
-  const node = before.nodes.get(name);
-  if (!node) throw noNode(before, name, roles);
-  const file = join(dir, node.file);
-  const text = setRole(await readFile(file, 'utf8'), roles);
-  const after = await validFleet(dir, new Map([[node.file, text]]));
-  const was = node.roles.join(', ');
+  const { file, text: old, before } = await roleFileOf(dir, name, roles);
+  const text = setRole(old, roles);
+  const after = await validFleet(dir, new Map([[file, text]]));
+  const was = rolesOf(old).join(', ');
   const is = roles.join(', ');
   if (was === is) {
     say(`${name} has role ${is} already`);
     return;
   }
-  sayWhatFollows(before, after, node.file);
+  sayWhatFollows(before, after, file);
   if (dryRun) {
-    say(`would write ${node.file}: role ${was} → ${is}\n\n${text.trimEnd()}`);
+    say(`would write ${file}: role ${was} → ${is}\n\n${text.trimEnd()}`);
     return;
   }
-  await writeDurably(file, text);
-  say(`wrote ${node.file}: role ${was} → ${is}`);
+  await writeDurably(join(dir, file), text);
+  say(`wrote ${file}: role ${was} → ${is}`);
   const missing = await sayWhatIsMissing(after, state, name);
   const then = missing ? 'do not reboot it before that is done' : `reboot it to make it ${is}`;
   say(`${name} keeps running as ${was} until it reboots; ${then}`);
+}
+
+/**
+ * The role file of a node, and the site as far as it can be read: the edit may be the cure of what is wrong with it,
+ * and only what comes of it must be good.
+ */
+async function roleFileOf(dir: string, name: string, roles: readonly string[]) {
+  const loaded = await loadSite(dir);
+  const before = loaded.ok ? loaded.value : undefined;
+  if (before && !before.nodes.has(name)) throw noNode(before, name, roles);
+  const file = `nodes/${name}.yaml`;
+  const text = isLabel(name) ? await readFile(join(dir, file), 'utf8').catch(absent) : undefined;
+  if (text === undefined) throw invalidSite(loaded.ok ? [] : loaded.problems);
+  return { file, text, before };
+}
+
+function absent(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error;
+  return undefined;
 }
 
 /** A machine that waits as a spare has no role file yet, or has one that it boots by from the next time on. */
@@ -163,8 +179,8 @@ async function addNode(
 }
 
 /** What an edited role file changes for others, and who of its role waits for whom. */
-function sayWhatFollows(before: Site, after: Fleet, edited: string): void {
-  for (const line of describeEdit(before, after.site)) say(line);
+function sayWhatFollows(before: Site | undefined, after: Fleet, edited: string): void {
+  if (before) for (const line of describeEdit(before, after.site)) say(line);
   for (const { file, message } of standbys(after)) if (file === edited) say(message);
 }
 
@@ -180,9 +196,13 @@ async function sayWhatIsMissing(fleet: Fleet, state: string, name: string): Prom
 async function validFleet(dir: string, edited: EditedTexts = new Map()): Promise<Fleet> {
   const result = await loadFleet(dir, { edited });
   if (result.ok) return result.value;
-  throw new AppError(
+  throw invalidSite(result.problems);
+}
+
+function invalidSite(problems: readonly Problem[]): AppError {
+  return new AppError(
     'invalid-site',
-    `nothing is written:\n\n${renderProblems(sortProblems(result.problems))}`,
+    `nothing is written:\n\n${renderProblems(sortProblems(problems))}`,
   );
 }
 

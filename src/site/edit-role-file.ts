@@ -36,6 +36,14 @@ export function setRole(text: string, roles: readonly string[]): string {
   return edited;
 }
 
+/** The roles that a role file's text names, whatever else is wrong with it. */
+export function rolesOf(text: string): readonly string[] {
+  const { contents } = parseDocument(text, { schema: 'failsafe' });
+  const role = isMap(contents) ? contents.get('role') : undefined;
+  const names: unknown = isSeq(role) ? role.toJSON() : role;
+  return [names].flat().filter((name) => typeof name === 'string' && name !== '') as string[];
+}
+
 function renderRoles(roles: readonly string[]): string {
   return roles.length === 1 ? String(roles[0]) : `[${roles.join(', ')}]`;
 }

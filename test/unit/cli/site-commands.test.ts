@@ -1,4 +1,4 @@
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -135,6 +135,37 @@ describe('node set-role', () => {
     expect(err).toContain(hint);
     expect(code).toBe(2);
     expect(await readFile(roleFile('web1'), 'utf8')).toBe(before);
+  });
+
+  test.each([
+    ['a role that does not exist', 'role: wbe', ''],
+    ['a role that some service needs', 'role: [mail, wbe]', 'services'],
+  ])('cures a site that is bad by %s', async (_, role, more) => {
+    if (more !== '') {
+      const services = `services:\n  www: {vip: {boot: 10.77.0.80}, port: 80, forward: dsr, balancers: {role: lb}, servers: {role: web}}\n`;
+      await appendFile(join(site, 'site.yaml'), services);
+      const lb = 'mac: 52:54:00:77:00:21\naddress: 10.77.0.21\nrole: lb\n';
+      await writeFile(roleFile('lb1'), lb);
+      await writeFile(
+        roleFile('web2'),
+        (await readFile(roleFile('web2'), 'utf8')).replace('role: web', 'role: spare'),
+      );
+    }
+    const text = await readFile(roleFile('web1'), 'utf8');
+    await writeFile(roleFile('web1'), text.replace('role: web', role));
+    expect((await run('check')).code).toBe(2);
+    const { out, err, code } = await run('node', 'set-role', 'web1', 'web');
+    expect([err, code]).toEqual(['', 0]);
+    expect(out).toContain(`nodes/web1.yaml: role ${role.replace(/^role: |[[\]]/g, '')} → web`);
+    expect((await run('check')).code).toBe(0);
+  });
+
+  test('says what is wrong with a site that it does not cure', async () => {
+    await appendFile(join(site, 'site.yaml'), 'unkown: spare\n');
+    const { err, code } = await run('node', 'set-role', 'web1', 'mail');
+    expect([err, code]).toEqual([expect.stringContaining('unknown key unkown'), 2]);
+    expect((await run('node', 'set-role', 'web9', 'mail')).err).toContain('unknown key unkown');
+    expect((await run('node', 'set-role', '../site', 'mail')).err).toContain('unknown key unkown');
   });
 
   test('--dry-run shows the file and leaves it', async () => {
