@@ -9,6 +9,7 @@ import { renderProblems } from '../render-problems.ts';
 import { standbys } from '../roles/check-data.ts';
 import type { Fleet } from '../roles/fleet.ts';
 import { loadFleet } from '../roles/load-fleet.ts';
+import { spareRole } from '../roles/used-roles.ts';
 import { describeEdit } from '../site/describe-edit.ts';
 import { suggestion } from '../site/did-you-mean.ts';
 import { renderNewRoleFile, rolesOf, setRole } from '../site/edit-role-file.ts';
@@ -26,9 +27,13 @@ export function registerNodeEdit(node: Command, globals: () => GlobalOptions): v
   node
     .command('set-role <node> <role...>')
     .description('give a node another role, or several; it takes effect when the node boots')
+    .option(
+      '--instead-of <node>',
+      'a node, such as one that is dead, that gives these roles up in the same edit; spare if none is left',
+    )
     .option('--dry-run', 'show what would be written')
-    .action(async (name: string, roles: string[], options: { dryRun?: boolean }) => {
-      await setNodeRole(globals(), name, roles, options.dryRun ?? false);
+    .action(async (name: string, roles: string[], options: SetRoleOptions) => {
+      await setNodeRole(globals(), name, roles, options);
     });
   node
     .command('add [name]')
@@ -50,6 +55,11 @@ export function registerNodeEdit(node: Command, globals: () => GlobalOptions): v
     });
 }
 
+interface SetRoleOptions {
+  readonly insteadOf?: string;
+  readonly dryRun?: boolean;
+}
+
 interface AddOptions {
   readonly mac?: string;
   readonly uuid?: string;
@@ -66,28 +76,65 @@ async function setNodeRole(
   { site: dir, state }: GlobalOptions,
   name: string,
   roles: readonly string[],
-  dryRun: boolean,
+  { insteadOf, dryRun }: SetRoleOptions,
 ) {
   checkRoleNames(roles);
-  const { file, text: old, before } = await roleFileOf(dir, name, roles);
-  const text = setRole(old, roles);
-  const after = await validFleet(dir, new Map([[file, text]]));
-  const was = rolesOf(old).join(', ');
-  const is = roles.join(', ');
-  if (was === is) {
-    say(`${name} has role ${is} already`);
+  if (insteadOf === name) {
+    throw new AppError('usage', `${name} cannot be instead of itself`, 'name the other node');
+  }
+  const own = await editRoles(dir, name, roles, () => roles);
+  const others = insteadOf === undefined ? [] : [await editRoles(dir, insteadOf, roles, without)];
+  const edits = [...others, own].filter(({ was, is }) => was !== is);
+  const after = await validFleet(dir, new Map(edits.map(({ file, text }) => [file, text])));
+  if (edits.length === 0) {
+    say(`${name} has role ${own.is} already`);
     return;
   }
-  sayWhatFollows(before, after, file);
-  if (dryRun) {
-    say(`would write ${file}: role ${was} → ${is}\n\n${text.trimEnd()}`);
-    return;
+  sayWhatFollows(
+    own.before,
+    after,
+    edits.map(({ file }) => file),
+  );
+  for (const { name: edited, file, text, was, is } of edits) {
+    if (dryRun) {
+      say(`would write ${file}: role ${was} → ${is}\n\n${text.trimEnd()}`);
+      continue;
+    }
+    await writeDurably(join(dir, file), text);
+    say(`wrote ${file}: role ${was} → ${is}`);
+    const missing = await sayWhatIsMissing(after, state, edited);
+    const then = missing ? 'do not reboot it before that is done' : `reboot it to make it ${is}`;
+    say(`${edited} keeps running as ${was} until it reboots; ${then}`);
   }
-  await writeDurably(join(dir, file), text);
-  say(`wrote ${file}: role ${was} → ${is}`);
-  const missing = await sayWhatIsMissing(after, state, name);
-  const then = missing ? 'do not reboot it before that is done' : `reboot it to make it ${is}`;
-  say(`${name} keeps running as ${was} until it reboots; ${then}`);
+}
+
+/** A node's role file with the roles that `choose` makes of those that it had. */
+async function editRoles(
+  dir: string,
+  name: string,
+  roles: readonly string[],
+  choose: (had: readonly string[], roles: readonly string[]) => readonly string[],
+) {
+  const { file, text, before } = await roleFileOf(dir, name, roles);
+  const had = rolesOf(text);
+  const now = choose(had, roles);
+  return {
+    ...{ name, file, before, text: setRole(text, now) },
+    ...{ was: had.join(', '), is: now.join(', ') },
+  };
+}
+
+/** What is left of a node's roles; refuses to take away what it has not. */
+function without(had: readonly string[], roles: readonly string[]): readonly string[] {
+  const left = had.filter((role) => !roles.includes(role));
+  if (left.length === had.length) {
+    throw new AppError(
+      'usage',
+      `the node of --instead-of has not the role ${roles.join(', ')}: it is ${had.join(', ')}`,
+      'rolecall node ls',
+    );
+  }
+  return left.length > 0 ? left : [spareRole];
 }
 
 /**
@@ -169,7 +216,7 @@ async function addNode(
   });
   const after = await validFleet(dir, new Map([[file, text]]));
   const body = text.trimEnd().replaceAll(/^(?=.)/gm, '  ');
-  sayWhatFollows(before, after, file);
+  sayWhatFollows(before, after, [file]);
   say(`${options.dryRun ? 'would write' : 'writing'} ${file}:\n\n${body}\n`);
   if (options.dryRun) return;
   await writeDurably(join(dir, file), text);
@@ -179,9 +226,9 @@ async function addNode(
 }
 
 /** What an edited role file changes for others, and who of its role waits for whom. */
-function sayWhatFollows(before: Site | undefined, after: Fleet, edited: string): void {
+function sayWhatFollows(before: Site | undefined, after: Fleet, edited: readonly string[]): void {
   if (before) for (const line of describeEdit(before, after.site)) say(line);
-  for (const { file, message } of standbys(after)) if (file === edited) say(message);
+  for (const { file, message } of standbys(after)) if (edited.includes(file)) say(message);
 }
 
 /** Says what keeps the node from a boot set of the published image; false where nothing does. */

@@ -98,8 +98,13 @@ function twoAtOnce(volume: Volume, uses: readonly Use[]): readonly Problem[] {
     line: 0,
     path: 'role',
     message: `${node.name} and ${first.node.name} both have the role ${role}, whose ${folder} is on the volume ${volume.name}: one node at a time may use it`,
-    hint: `give the one that is dead another role first: rolecall node set-role ${first.node.name} spare`,
+    hint: `where ${first.node.name} is dead: ${takeOver(node, first.node)}; where ${node.name} is: ${takeOver(first.node, node)}`,
   }));
+}
+
+/** In one command: the site is good neither with two of the role nor, often, with none. */
+function takeOver(node: SiteNode, dead: SiteNode): string {
+  return `rolecall node set-role ${node.name} ${node.roles.join(' ')} --instead-of ${dead.name}`;
 }
 
 function leftOut(volume: Volume, { node, role, folder }: Use): Problem {

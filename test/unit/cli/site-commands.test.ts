@@ -160,6 +160,46 @@ describe('node set-role', () => {
     expect((await run('check')).code).toBe(0);
   });
 
+  describe('of a role that one node at a time may have, and one must', () => {
+    beforeEach(async () => {
+      const volume =
+        'logs: {nodes: [nfs1, nfs2], device: /dev/vdb, replication: boot, vip: {boot: 10.77.0.110}, clients: {role: logs}, at: /srv/logs}';
+      await appendFile(join(site, 'site.yaml'), `volumes:\n  ${volume}\n`);
+      for (const [name, last] of Object.entries({ nfs1: 31, nfs2: 32 })) {
+        const text = `mac: 52:54:00:77:00:${last}\naddress: 10.77.0.${last}\nrole: storage\n`;
+        await writeFile(roleFile(name), text);
+      }
+      const text = await readFile(roleFile('web2'), 'utf8');
+      await writeFile(roleFile('web2'), text.replace('role: web', 'role: [logs, web]'));
+    });
+
+    test('gives it to another node by the command that it names', async () => {
+      const refused = await run('node', 'set-role', 'web1', 'logs');
+      expect(refused.code).toBe(2);
+      const line = /where web2 is: rolecall (.*)$/m.exec(refused.err)?.[1];
+      const { out, err, code } = await run(...(line ?? '').split(' '));
+      expect([err, code]).toEqual(['', 0]);
+      expect(out).toContain('wrote nodes/web2.yaml: role logs, web → web\n');
+      expect(out).toContain('wrote nodes/web1.yaml: role web → logs\n');
+      expect((await run('check')).code).toBe(0);
+      // And back, where the one that has it keeps nothing else.
+      await run('node', 'set-role', 'web2', 'logs', 'web', '--instead-of', 'web1');
+      expect(await readFile(roleFile('web1'), 'utf8')).toMatch(/^role: spare/m);
+    });
+
+    test.each([
+      [['web1', 'logs', '--instead-of', 'web9'], 'did you mean web1?'],
+      [['web1', 'logs', '--instead-of', 'nfs1'], 'has not the role logs: it is storage'],
+      [['web1', 'logs', '--instead-of', 'web1'], 'web1 cannot be instead of itself'],
+    ])('%j is refused, and nothing is written', async (args, message) => {
+      const files = ['web1', 'web2', 'nfs1'].map(roleFile);
+      const before = await Promise.all(files.map((file) => readFile(file, 'utf8')));
+      const { err, code } = await run('node', 'set-role', ...args);
+      expect([err, code]).toEqual([expect.stringContaining(message), 2]);
+      expect(await Promise.all(files.map((file) => readFile(file, 'utf8')))).toEqual(before);
+    });
+  });
+
   test('says what is wrong with a site that it does not cure', async () => {
     await appendFile(join(site, 'site.yaml'), 'unkown: spare\n');
     const { err, code } = await run('node', 'set-role', 'web1', 'mail');

@@ -285,7 +285,7 @@ describe('what is wrong between site and roles', () => {
       await good();
       await edit('nodes/web1.yaml', 'role: web', 'role: post');
       expect(await problems()).toEqual([
-        'nodes/web2.yaml:3 web2 and web1 both have the role post, whose /srv/mail is on the volume post: one node at a time may use it | give the one that is dead another role first: rolecall node set-role web1 spare',
+        'nodes/web2.yaml:3 web2 and web1 both have the role post, whose /srv/mail is on the volume post: one node at a time may use it | where web1 is dead: rolecall node set-role web2 post --instead-of web1; where web2 is: rolecall node set-role web1 post --instead-of web2',
       ]);
     });
 
