@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
@@ -183,7 +184,8 @@ async function addNode(
   options: AddOptions,
 ) {
   checkRoleNames(options.role);
-  const { site: before } = await validFleet(dir);
+  const loaded = await loadSite(dir);
+  const before = loaded.ok ? loaded.value : undefined;
   const { uuid, serial, port } = options;
   const mac = options.mac === undefined ? undefined : readMacOption(options.mac);
   if ([mac, uuid, serial, port].every((mark) => mark === undefined)) {
@@ -193,16 +195,22 @@ async function addNode(
       '--mac, --uuid, --serial or --port; rolecall node show says what a spare has',
     );
   }
-  const name = given ?? proposeName(before, options.role[0] ?? 'node');
-  if (before.nodes.has(name)) {
+  const name = given ?? (before && proposeName(before, options.role[0] ?? 'node'));
+  const address =
+    readAddressOption(options.address) ?? (before && freeAddress(before, options.network));
+  // Nothing can be proposed for a site that cannot be read.
+  if (name === undefined || address === undefined) {
+    const hint = 'where this node is the cure, say its name and --address';
+    throw invalidSite(loaded.ok ? [] : loaded.problems, hint);
+  }
+  const file = `nodes/${name}.yaml`;
+  if (isLabel(name) && existsSync(join(dir, file))) {
     throw new AppError(
       'usage',
       `there is a node ${name} already`,
       `rolecall node set-role ${name} ${options.role.join(' ')} changes its role`,
     );
   }
-  const address = readAddressOption(options.address) ?? freeAddress(before, options.network);
-  const file = `nodes/${name}.yaml`;
   const text = renderNewRoleFile({
     id: {
       ...(mac === undefined ? {} : { mac }),
@@ -246,10 +254,11 @@ async function validFleet(dir: string, edited: EditedTexts = new Map()): Promise
   throw invalidSite(result.problems);
 }
 
-function invalidSite(problems: readonly Problem[]): AppError {
+function invalidSite(problems: readonly Problem[], hint = ''): AppError {
   return new AppError(
     'invalid-site',
     `nothing is written:\n\n${renderProblems(sortProblems(problems))}`,
+    hint,
   );
 }
 

@@ -230,6 +230,21 @@ describe('node add', () => {
     expect((await run('check')).code).toBe(0);
   });
 
+  test('cures a site whose services have no node yet', async () => {
+    const service =
+      'www: {vip: {boot: 10.77.0.80}, port: 80, forward: dsr, balancers: {role: lb}, servers: {role: web}}';
+    await appendFile(join(site, 'site.yaml'), `services:\n  ${service}\n`);
+    expect((await run('check')).out).toContain('no node has role lb');
+    const machine = ['--mac', '52-54-00-77-00-21', '--role', 'lb'];
+    const { err, code } = await add(...machine);
+    expect(code).toBe(2);
+    expect(err).toContain('no node has role lb');
+    expect(err).toContain('its name and --address');
+    expect(await add('web1', ...machine, '--address', '10.77.0.21')).toMatchObject({ code: 2 });
+    expect(await add('lb1', ...machine, '--address', '10.77.0.21')).toMatchObject({ code: 0 });
+    expect((await run('check')).code).toBe(0);
+  });
+
   test('a machine may be known by its UUID, serial number or switch port, and then by no MAC', async () => {
     const { out, code } = await add('--serial', 'CZ1', '--port', 'ge-0/0/7', '--role', 'web');
     expect([out, code]).toEqual([expect.stringContaining('nodes/web3.yaml'), 0]);
