@@ -203,14 +203,15 @@ function describeLink(site: Site, node: SiteNode, link: Link): TemplateLink {
 }
 
 /**
- * The first link's address carries the node's plain name, any other `name.network`; a service's name
- * stands for its inside VIP, where there is none for its VIP.
+ * The first link's address carries the node's plain name, any other `name-network` where no node has that name; a
+ * service's name stands for its inside VIP, where there is none for its VIP.
  */
 function hostLines(site: Site): TemplateContext['hosts'] {
   const nodes = [...site.nodes.values()].flatMap((node) =>
-    node.links.map((link, i) => {
+    node.links.flatMap((link, i) => {
       const label = i === 0 ? node.name : `${node.name}-${link.network}`;
-      return { address: link.address, names: [`${label}.${site.domain}`, label] };
+      if (i > 0 && site.nodes.has(label)) return [];
+      return [{ address: link.address, names: [`${label}.${site.domain}`, label] }];
     }),
   );
   const services = [...site.services.values()].flatMap((service) => {

@@ -419,6 +419,29 @@ test("a site's role of the same name replaces the shipped folder whole", async (
   expect(web?.tree.map((file) => file.path)).toEqual(['/etc/mine']);
 });
 
+test('a name of /etc/hosts is one machine, also where a node has the name of a link of another', async () => {
+  await edit('site.yaml', 'networks:\n', 'networks:\n  side: {subnet: 10.78.0.0/24}\n');
+  await write(
+    'nodes/web1.yaml',
+    'role: web\nlinks:\n  boot: {nic: 52:54:00:77:00:11, address: 10.77.0.11}\n  side: {nic: 52:54:00:78:00:11, address: 10.78.0.11}\n',
+  );
+  const hosts = async () => {
+    const fleet = await good();
+    const node = fleet.site.nodes.get('web2');
+    const rendered = node && renderOverlay({ fleet, node, facts });
+    if (!rendered?.ok) throw new Error(JSON.stringify(rendered));
+    const file = rendered.files.find(({ path }) => path === '/etc/hosts');
+    return file?.kind === 'file' ? String(file.content).split('\n') : [];
+  };
+  expect(await hosts()).toContain('10.78.0.11 web1-side.lab.example web1-side');
+  await write('nodes/web1-side.yaml', 'mac: 52:54:00:77:00:19\naddress: 10.77.0.19\nrole: web\n');
+  const lines = (await hosts()).filter((line) => line.includes('web1'));
+  expect(lines.sort()).toEqual([
+    '10.77.0.11 web1.lab.example web1',
+    '10.77.0.19 web1-side.lab.example web1-side',
+  ]);
+});
+
 test('an edit that is not yet written is checked as if it were', async () => {
   const edited = new Map([['nodes/web1.yaml', 'mac: 52:54:00:77:00:11\nrole: wbe\n']]);
   const result = await loadFleet(dir, { edited });
