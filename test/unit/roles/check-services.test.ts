@@ -103,6 +103,19 @@ test.each([
   expect(await said()).toEqual([expect.stringContaining(message)]);
 });
 
+test.each([
+  ['0.125', ['params.lb.advertise: 0.125 is no whole number of hundredths of a second']],
+  ['0.29', []],
+])('advertisements every %s s', async (seconds, expected) => {
+  const edit = (node: string): Edit => [
+    `nodes/${node}.yaml`,
+    'advertise: 1',
+    `advertise: ${seconds}`,
+  ];
+  const found = await said(edit('in1'), edit('in2'));
+  expect(found).toEqual(expected.map((text) => expect.stringContaining(text)));
+});
+
 describe('VIPs', () => {
   const api = (vip: string, more = 'balancers: {tag: edge}, servers: [web2]') =>
     service(`api: {vip: {boot: ${vip}}, port: 8080, forward: dsr, ${more}}`);
