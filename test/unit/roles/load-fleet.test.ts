@@ -197,6 +197,17 @@ describe('what is wrong between site and roles', () => {
     expect((await problems()).join('\n')).toContain(message);
   });
 
+  test('messages that are too large for mailboxes in RAM: postfix would take none at all', async () => {
+    await edit('site.yaml', '  mail:\n', '  mail:\n    messageSize: 35\n');
+    expect(await problems()).toEqual([
+      expect.stringContaining(
+        'params.mail: memory: 64 is too little for messageSize: 35, as postfix takes mail only while twice that is free',
+      ),
+    ]);
+    await edit('site.yaml', 'messageSize: 35\n', 'messageSize: 35\n    memory: 71\n');
+    expect(await problems()).toEqual([]);
+  });
+
   test.each(['john doe', '#tag', 'info@other.example'])(
     'an alias that postfix would never find: %s',
     async (alias) => {
