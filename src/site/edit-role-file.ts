@@ -38,10 +38,19 @@ export function setRole(text: string, roles: readonly string[]): string {
 
 /** The roles that a role file's text names, whatever else is wrong with it. */
 export function rolesOf(text: string): readonly string[] {
-  const { contents } = parseDocument(text, { schema: 'failsafe' });
-  const role = isMap(contents) ? contents.get('role') : undefined;
-  const names: unknown = isSeq(role) ? role.toJSON() : role;
-  return [names].flat().filter((name) => typeof name === 'string' && name !== '') as string[];
+  const { role } = valuesOf(text) ?? {};
+  return [role].flat().filter((name) => typeof name === 'string' && name !== '') as string[];
+}
+
+/** What a text says, to the letter: `0012` is not 12. undefined where it says nothing that can be read. */
+function valuesOf(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = parseDocument(text, { schema: 'failsafe' }).toJS();
+    return typeof value === 'object' && value !== null ? { ...value } : undefined;
+  } catch {
+    // An alias whose anchor is not there.
+    return undefined;
+  }
 }
 
 function renderRoles(roles: readonly string[]): string {
@@ -52,19 +61,14 @@ function pairOf(map: YAMLMap): Pair | undefined {
   return map.items.find(({ key }) => isScalar(key) && key.value === 'role');
 }
 
-/** Whether the edited text has these roles, and all else as before, to the letter: `0012` is not 12. */
+/** Whether the edited text has these roles, and all else as before. */
 function saysTheSameBut(before: string, after: string, roles: readonly string[]): boolean {
-  const read = (text: string) => {
-    try {
-      const { role, ...rest } = parseDocument(text, { schema: 'failsafe' }).toJS();
-      return { role: JSON.stringify([role].flat()), rest: JSON.stringify(rest) };
-    } catch {
-      // An alias whose anchor is gone.
-      return undefined;
-    }
-  };
-  const now = read(after);
-  return now?.role === JSON.stringify(roles) && now.rest === read(before)?.rest;
+  const { role, ...now } = valuesOf(after) ?? {};
+  const { role: _role, ...was } = valuesOf(before) ?? {};
+  return (
+    JSON.stringify([role].flat()) === JSON.stringify(roles) &&
+    JSON.stringify(now) === JSON.stringify(was)
+  );
 }
 
 /** Puts the new value where the old one stood on its line; a comment behind it keeps its column. */

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { parseIpv4 } from '../../../src/net/ipv4.ts';
 import { parseMac } from '../../../src/net/mac.ts';
 import { describeEdit } from '../../../src/site/describe-edit.ts';
-import { renderNewRoleFile, setRole } from '../../../src/site/edit-role-file.ts';
+import { renderNewRoleFile, rolesOf, setRole } from '../../../src/site/edit-role-file.ts';
 import { aSite, nodeYaml } from './a-site.ts';
 
 describe('set-role', () => {
@@ -90,6 +90,19 @@ describe('set-role', () => {
   test.each(['role: [web', '', 'web', '- role: web'])('refuses %j', (text) => {
     expect(() => setRole(text, ['mail'])).toThrow('not valid YAML');
   });
+});
+
+test.each([
+  ['role: web # c\n', ['web']],
+  ['role:\n  - web\n  - mail\n', ['web', 'mail']],
+  ['tags: [&r web]\nrole: *r\n', ['web']],
+  ['role: 1e3\n', ['1e3']],
+  ['role:\n', []],
+  ['role: *r\n', []],
+  ['mac: x\n', []],
+  ['web', []],
+])('the roles of %j', (text, roles) => {
+  expect(rolesOf(text)).toEqual(roles);
 });
 
 test('a new role file is read as what it was made from', () => {
