@@ -90,7 +90,7 @@ export interface BootStore {
   followed(bootId: string, set: Digest): boolean;
   /** Digests of manifests, image blobs and overlays that a boot kept still names: what gc must leave. */
   referenced(): ReadonlySet<Digest>;
-  /** Deletes boots not heard of for `maxAge` milliseconds, save the newest of each machine. */
+  /** Deletes boots not heard of for `maxAge` milliseconds, save the newest of each machine that ever reported. */
   prune(now: number, maxAge?: number): void;
 }
 
@@ -243,9 +243,11 @@ export function openBootStore(database: Database): BootStore & { flush(): void }
       flush();
       database.transaction(() => {
         database.run(
+          // A script that led to no boot is not a machine's last one; anybody may ask for it by a made-up MAC address.
           `DELETE FROM boots WHERE max(created_at, coalesce(last_report_at, 0)) < ?
-             AND EXISTS (SELECT 1 FROM boots AS newer
-               WHERE newer.machine = boots.machine AND newer.created_at > boots.created_at)`,
+             AND (last_report_at IS NULL OR EXISTS (SELECT 1 FROM boots AS newer
+               WHERE newer.machine = boots.machine AND newer.created_at > boots.created_at
+                 AND newer.last_report_at IS NOT NULL))`,
           now - maxAge,
         );
         database.run(

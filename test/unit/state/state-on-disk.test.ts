@@ -233,12 +233,26 @@ describe('boots', () => {
     await begin(state, 'reporting', start + 1);
     await begin(state, 'newest', start + 2);
     await begin(state, 'only', start, mac(2));
+    state.boots.reported('newest', 'kernel', start + 3);
+    state.boots.reported('only', 'kernel', start + 1);
     state.boots.reported('reporting', 'alive', start + 29 * day);
     state.boots.prune(start + 30 * day);
     expect(state.boots.list().map((b) => b.bootId)).toEqual(['only', 'reporting', 'newest']);
     expect(state.boots.referenced()).toContain(digestOf('root'));
     expect(state.boots.referenced()).toContain(digestOf('overlay of web1'));
   });
+});
+
+test('scripts that made-up machines asked for are not kept for ever', async () => {
+  const state = open(temporaryFolder());
+  const day = 86_400_000;
+  await begin(state, 'running', start);
+  state.boots.reported('running', 'ready', start + 20_000);
+  for (let n = 2; n < 20; n += 1) await begin(state, `made-up ${n}`, start, mac(n));
+  state.boots.prune(start + 6 * day);
+  expect(state.boots.list()).toHaveLength(19);
+  state.boots.prune(start + 8 * day);
+  expect(state.boots.list().map((b) => b.bootId)).toEqual(['running']);
 });
 
 describe('a boot whose node follows to other sets', () => {
