@@ -46,12 +46,25 @@ function holderProblems(volume: Volume, node: SiteNode | undefined): readonly Pr
   ];
 }
 
-/** Neither a network in common nor a gateway that might know the way. */
+/**
+ * A client that is its own server, whose requests to an address of this machine come from that address; or one with
+ * neither a network in common nor a gateway that might know the way.
+ */
 function clientProblems(
   site: Site,
   volume: Volume,
   node: SiteNode | undefined,
 ): readonly Problem[] {
+  if (node && volume.nodes.includes(node.name)) {
+    return [
+      problem(
+        volume,
+        'clients',
+        `${node.name} holds the volume ${volume.name} and is a client of it: while it leads, it asks itself from the VIP, which is no client, and is refused`,
+        'other clients, or another node in nodes:',
+      ),
+    ];
+  }
   if (!node || [...volume.vip.keys()].some((network) => hasLink(node, network))) return [];
   const leaves = node.links.some(
     ({ network, gateway }) => gateway && site.networks.get(network)?.gateway !== undefined,

@@ -79,6 +79,13 @@ test('a client that no route leads to the VIP, until it has a gateway', async ()
   expect(await said(gateway, ['nodes/web1.yaml', '113.21', '113.21, gateway: true'])).toEqual([]);
 });
 
+test('a holder that is a client: where it leads it is refused, as it asks from the VIP', async () => {
+  const both: Edit = ['nodes/nfs1.yaml', 'role: storage', 'role: [storage, web]'];
+  expect(await said(both)).toEqual([
+    'volumes.www.clients nfs1 holds the volume www and is a client of it: while it leads, it asks itself from the VIP, which is no client, and is refused | other clients, or another node in nodes:',
+  ]);
+});
+
 test('two volumes at one place of a client', async () => {
   const more: Edit = [
     'site.yaml',

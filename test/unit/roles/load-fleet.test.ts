@@ -384,10 +384,17 @@ describe('what is wrong between site and roles', () => {
     });
 
     test('not together with a volume, nor the disk of one, nor of two folders', async () => {
-      await write('nodes/nfs2.yaml', 'mac: 52:54:00:77:00:09\naddress: 10.77.0.9\nrole: storage\n');
-      const volume = (at: string) =>
-        `volumes:\n  post: {nodes: [web1, nfs2], device: /dev/vda, replication: boot, vip: {boot: 10.77.0.111}, clients: [web1], at: ${at}}\n`;
-      await edit('site.yaml', 'roles:', `${volume('/srv/logs')}roles:`);
+      for (const [name, last] of Object.entries({ nfs1: 8, nfs2: 9 })) {
+        await write(
+          `nodes/${name}.yaml`,
+          `mac: 52:54:00:77:00:0${last}\naddress: 10.77.0.${last}\nrole: storage\n`,
+        );
+      }
+      const volumes = `volumes:
+  post: {nodes: [nfs1, nfs2], device: /dev/vdb, replication: boot, vip: {boot: 10.77.0.111}, clients: [web1], at: /srv/logs}
+  held: {nodes: [web1, nfs2], device: /dev/vda, replication: boot, vip: {boot: 10.77.0.112}, clients: [nfs1], at: /srv/held}
+`;
+      await edit('site.yaml', 'roles:', `${volumes}roles:`);
       const more = 'data: {/srv/more: {memory: 8, disk: /dev/vda}}';
       await write('roles/more/role.yaml', `summary: x\nready: "true"\n${more}\n`);
       await write(
@@ -396,8 +403,8 @@ describe('what is wrong between site and roles', () => {
       );
       expect(await problems()).toEqual([
         'nodes/web1.yaml:3 /srv/logs of web1 is on the volume post, and the role logs names the disk /dev/vda for it | take one of the two out',
-        'nodes/web1.yaml:3 /srv/logs of web1 shall be on /dev/vda, which holds the volume post: it would be lost | name another disk',
-        'nodes/web1.yaml:3 /srv/more of web1 shall be on /dev/vda, which holds the volume post: it would be lost | name another disk',
+        'nodes/web1.yaml:3 /srv/logs of web1 shall be on /dev/vda, which holds the volume held: it would be lost | name another disk',
+        'nodes/web1.yaml:3 /srv/more of web1 shall be on /dev/vda, which holds the volume held: it would be lost | name another disk',
         'nodes/web1.yaml:3 /srv/logs and /srv/more of web1 shall both be on /dev/vda | a disk for each, or a partition',
       ]);
     });
