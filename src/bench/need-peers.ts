@@ -53,9 +53,10 @@ export async function needPeers<P extends PeerProgram>(
 
 async function whereIs(program: string): Promise<string | undefined> {
   const folders = [
+    // Debian's own first: beside a wrapper of that name elsewhere its tools may be missing.
+    ...globSync(postgresFolders).sort().toReversed(),
     ...(process.env.PATH ?? '').split(delimiter),
     ...daemonFolders,
-    ...globSync(postgresFolders).sort().toReversed(),
   ];
   for (const folder of folders) {
     const path = join(folder, program);
