@@ -26,7 +26,8 @@ import {
 } from '../rehearsal/plan-image-test.ts';
 import { renderResult, renderSum } from '../rehearsal/render-report.ts';
 import type { ProofResult, Rehearsal } from '../rehearsal/result.ts';
-import { type RoleRun, type RoundFindings, runImageTest } from '../rehearsal/run-image-test.ts';
+import { verdictsOf } from '../rehearsal/role-verdicts.ts';
+import { type RoundFindings, runImageTest } from '../rehearsal/run-image-test.ts';
 import { keepConsoles } from '../rehearsal/run-rehearsal.ts';
 import { renderProblems } from '../render-problems.ts';
 import type { Fleet } from '../roles/fleet.ts';
@@ -140,7 +141,7 @@ async function runSession(store: ImageStore, session: Session): Promise<void> {
   const { image } = session;
   const rehearsal = await runRounds(session);
   await writeReport(rehearsal.report, session.report);
-  const tests = verdictsOf(session, rehearsal.roles);
+  const tests = verdictsOf(session.fleet, image.manifest.name, rehearsal.roles);
   const before = parseImageTests(await store.note(image.digest, 'tests'));
   await store.writeNote(image.digest, 'tests', mergeTests(before, tests));
   conclude(session, rehearsal.report, tests);
@@ -317,20 +318,6 @@ async function runRound(session: Session, round: TestRound, keep: boolean): Prom
       return found;
     }),
   );
-}
-
-/** The verdict on each role that was to be shown: it failed where it failed on any machine. */
-function verdictsOf({ fleet, image }: Session, runs: readonly RoleRun[]): ImageTests {
-  const at = new Date().toISOString();
-  const roles = wantedRoles(fleet, image.manifest.name).flatMap(({ name, digest }) => {
-    const own = runs.filter((run) => run.role === name);
-    if (own.length === 0) return [];
-    const bad = own.find((run) => run.problem !== '');
-    const outcome = !bad ? 'passed' : bad.guest === '' ? 'not tried' : 'failed';
-    const detail = bad ? bad.problem : own.map((run) => run.guest).join(', ');
-    return [[name, { outcome, at, role: digest, detail }] as const];
-  });
-  return { format: 1, site: fleet.site.name, roles: Object.fromEntries(roles) };
 }
 
 function conclude({ globals, image, report }: Session, rehearsal: Rehearsal, tests: ImageTests) {

@@ -4,9 +4,10 @@ import { createBootSet } from '../../../src/boot/boot-set.ts';
 import { digestOf } from '../../../src/digest.ts';
 import { AppError } from '../../../src/errors.ts';
 import { openBootStore } from '../../../src/state/boots.ts';
-import { type Database, openDatabase } from '../../../src/state/database.ts';
+import { openDatabase } from '../../../src/state/database.ts';
 import { address, mac, start } from './fold.ts';
 import { temporaryFolder } from './temporary-folder.ts';
+import { watchWaits } from './waiting-database.ts';
 
 const blob = { digest: digestOf('blob'), size: 10 };
 const set = createBootSet({
@@ -18,28 +19,14 @@ const set = createBootSet({
 function onSlowDisk() {
   const database = openDatabase(join(temporaryFolder(), 'db'));
   onTestFinished(() => database.close());
-  let isWaiting = true;
-  const waits: string[] = [];
+  const { watched, waits } = watchWaits(database);
   const syncs: PromiseWithResolvers<void>[] = [];
-  const write: Database['write'] = (work) => {
-    isWaiting = false;
-    try {
-      return database.write(work);
-    } finally {
-      isWaiting = true;
-    }
-  };
-  const run: Database['run'] = (sql, ...values) => {
-    if (isWaiting) waits.push(sql);
-    return database.run(sql, ...values);
-  };
   const sync = () => {
     const one = Promise.withResolvers<void>();
     syncs.push(one);
     return one.promise;
   };
-  const transaction: Database['transaction'] = (work) => database.transaction(work);
-  const boots = openBootStore({ ...database, run, write, transaction, sync });
+  const boots = openBootStore({ ...watched, sync });
   const begin = (bootId: string) =>
     boots.record({
       ...{ bootId, machine: mac(1), node: 'web1', set, token: bootId },

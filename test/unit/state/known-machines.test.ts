@@ -5,6 +5,7 @@ import { type Database, openDatabase } from '../../../src/state/database.ts';
 import { openKnownMachines } from '../../../src/state/known-machines.ts';
 import { mac } from '../dhcp/a-dhcp-site.ts';
 import { temporaryFolder } from './temporary-folder.ts';
+import { watchWaits } from './waiting-database.ts';
 
 const one = mac('52:54:00:00:00:01');
 const other = mac('52:54:00:00:00:02');
@@ -72,21 +73,8 @@ test('a machine put on a port is heard though the disk is full, and takes the po
 
 test('what a rack says that boots is written without a wait for the disk: its boots are synced, all at once', () => {
   const { database } = open();
-  let isWaiting = true;
-  const write: Database['write'] = (work) => {
-    isWaiting = false;
-    try {
-      return database.write(work);
-    } finally {
-      isWaiting = true;
-    }
-  };
-  const waits: string[] = [];
-  const run: Database['run'] = (sql, ...values) => {
-    if (isWaiting) waits.push(sql);
-    return database.run(sql, ...values);
-  };
-  const known = openKnownMachines({ ...database, run, write });
+  const { watched, waits } = watchWaits(database);
+  const known = openKnownMachines(watched);
   known.heard({ mac: one, port });
   known.keep({ mac: one, uuid, port }, 0);
   known.heard({ mac: other, port });
