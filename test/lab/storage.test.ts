@@ -29,7 +29,7 @@ it('a pair holds a volume: made on an order, no acknowledged write and no lock l
     await clientsComeAndGo(lab);
     const locks = await startLockHolder(lab, {
       ...{ node: client, address: '10.77.0.21', rivalAddress: '10.77.0.28' },
-      ...{ export: `${vip}:/www`, at: '/srv/www' },
+      ...{ export: `${vip}:/www`, at: '/srv/www', servers: ['nfs1', 'nfs2'] },
     });
     const killed = await theLeaderIsKilled(lab);
     await locks.isHeld();

@@ -42,7 +42,7 @@ it('a volume through every fault of its pair: no acknowledged record lost, never
       await onlyWhatWasShownIsOverwritten(lab);
       const locks = await startLockHolder(lab, {
         ...{ node: client, address: '10.77.0.21', rivalAddress: '10.77.0.22' },
-        ...{ export: `${vip}:/www`, at: '/srv/www' },
+        ...{ export: `${vip}:/www`, at: '/srv/www', servers: ['nfs1', 'nfs2'] },
       });
       // Ordered so that whoever is down from one fault is the means of the next: a boot takes longest.
       await theLeaderHandsOver(lab, locks);

@@ -1,6 +1,9 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { shippedRolesDir } from '../../../src/roles/load-roles.ts';
 import { runProgram } from '../../../src/system/run-program.ts';
@@ -63,5 +66,54 @@ describe('a client of a node with two volumes', () => {
     await symlink('/dev/full', fileOn('a'));
     await writeFile(fileOn('b'), '1764180000 12\n');
     expect(await call('check', '4c6162')).toBe(0);
+  });
+});
+
+describe('while clients are kept', () => {
+  const file = () => join(dir, 'volumes/a/.nfs-clients/4c6162');
+
+  /** A program that has the lock until it is told, as `create` has it shared and `gracedone` alone. */
+  async function locked(how: '-s' | '-x'): Promise<() => void> {
+    const args = [
+      how,
+      join(dir, 'run/rolecall-nfsd.began.lock'),
+      'sh',
+      '-c',
+      'echo has it; read _',
+    ];
+    const holder = spawn('flock', args, { stdio: ['pipe', 'pipe', 'inherit'] });
+    await once(holder.stdout, 'data');
+    return () => holder.stdin.end();
+  }
+
+  test('none is forgotten: its file is empty before it says which server met it', async () => {
+    await call('init');
+    const kept = await locked('-s');
+    await writeFile(file(), '');
+    const done = call('gracedone');
+    await sleep(300);
+    expect(await readFile(file(), 'utf8')).toBe('');
+    await writeFile(file(), await readFile(join(dir, 'run/rolecall-nfsd.began')));
+    kept();
+    expect(await done).toBe(0);
+    expect(await readFile(file(), 'utf8')).not.toBe('');
+  });
+
+  test('another one is kept at the same time', async () => {
+    await call('init');
+    const kept = await locked('-s');
+    expect(await call('create', '4c6163')).toBe(0);
+    kept();
+  });
+
+  test('none is kept while old ones are forgotten, and the one that comes is not among them', async () => {
+    await call('init');
+    const forgotten = await locked('-x');
+    const kept = call('create', '4c6162');
+    await sleep(300);
+    await expect(readFile(file())).rejects.toThrow('ENOENT');
+    forgotten();
+    expect(await kept).toBe(0);
+    expect(await readFile(file(), 'utf8')).not.toBe('');
   });
 });
