@@ -86,7 +86,7 @@ systemd-run --quiet --collect --unit rival ip netns exec rival unshare -u -m sh 
     const logs = await Promise.all(
       [node, ...servers].map(async (name) => {
         const of =
-          "journalctl -b -o short-precise --no-pager | grep -iE 'nfs|volume|ext4|drbd' | tail -n 60";
+          "journalctl -b -o short-precise --no-pager | grep -vE 'sshd|rolecall-agent' | grep -iE 'nfsd|nfs:|volume|ext4|drbd|rolecall:' | tail -n 60";
         return `${name}:\n${await lab.ssh(name, of).catch((error) => String(error))}`;
       }),
     );
