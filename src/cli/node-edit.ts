@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { spareMac } from '../boot/identify-machine.ts';
@@ -101,7 +101,8 @@ async function setNodeRole(
       say(`would write ${file}: role ${was} → ${is}\n\n${text.trimEnd()}`);
       continue;
     }
-    await writeDurably(join(dir, file), text);
+    // A role file may be a link into a repository: the link stays.
+    await writeDurably(await realpath(join(dir, file)), text);
     say(`wrote ${file}: role ${was} → ${is}`);
     const missing = await sayWhatIsMissing(after, state, edited);
     const then = missing ? 'do not reboot it before that is done' : `reboot it to make it ${is}`;

@@ -14,7 +14,7 @@ import {
   isHostAddress,
   readCidr,
   readHostAddress,
-  readIpv4,
+  readServerAddress,
 } from './read-values.ts';
 import type { Network } from './site.ts';
 import type { YamlPlace } from './yaml-file.ts';
@@ -120,7 +120,7 @@ function parseNetwork(
   ]);
   if (!found) return undefined;
   const dhcp = found.dhcp?.oneOf(['server', 'proxy', 'off']);
-  const dns = (found.dns?.items() ?? []).map(readIpv4).filter((a) => a !== undefined);
+  const dns = (found.dns?.items() ?? []).map(readServerAddress).filter((a) => a !== undefined);
   if (!found.subnet) {
     return place.problem(`network ${name} has no subnet`, 'add subnet: 10.77.0.0/24');
   }

@@ -8,7 +8,14 @@ import type { Choices } from './parse-selector.ts';
 import { parseServices } from './parse-services.ts';
 import { parseVolumes } from './parse-volumes.ts';
 import { readAdmins } from './read-admin-key.ts';
-import { checkLabel, isLabel, readCidr, readDomain, readIpv4, readLabel } from './read-values.ts';
+import {
+  checkLabel,
+  isLabel,
+  readCidr,
+  readDomain,
+  readLabel,
+  readServerAddress,
+} from './read-values.ts';
 import { isBootNetwork, type Site, type SiteNode } from './site.ts';
 import { type Fields, parseYaml, type YamlPlace } from './yaml-file.ts';
 
@@ -116,7 +123,7 @@ function readHead(top: YamlPlace, found: Fields<(typeof keys)[number]>) {
           'no admins: nobody could log in to any node',
           'add admins: with the line of ~/.ssh/id_ed25519.pub; ssh-keygen -t ed25519 makes one',
         ),
-    ntp: (found.ntp?.items() ?? []).map(readIpv4).filter((a) => a !== undefined),
+    ntp: (found.ntp?.items() ?? []).map(readServerAddress).filter((a) => a !== undefined),
     unknown: found.unknown?.oneOf(['spare', 'ignore']),
     secureBoot: found.secureBoot?.flag(),
     images: parseImages(found.images),

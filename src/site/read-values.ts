@@ -145,6 +145,15 @@ export function hostRange(subnet: Cidr): string {
   return `${ipv4FromNumber(first + edge)} to ${ipv4FromNumber(last - edge)}`;
 }
 
+/** The address of a server, wherever it stands: no multicast or reserved one, nor 0.x.x.x. */
+export function readServerAddress(place: YamlPlace): Ipv4 | undefined {
+  const address = readIpv4(place);
+  if (!address) return undefined;
+  const first = Number(address.split('.')[0]);
+  if (first > 0 && first < 224) return address;
+  return place.problem(`${address} is no server's address`, 'a unicast address, such as 10.77.0.1');
+}
+
 /** An address that a host on the network may have; says which are possible. */
 export function readHostAddress(
   place: YamlPlace,

@@ -1,4 +1,16 @@
-import { appendFile, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import {
+  appendFile,
+  cp,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -106,6 +118,15 @@ describe('check', () => {
 });
 
 describe('node set-role', () => {
+  test('writes to what a role file links to, and leaves the link', async () => {
+    const kept = join(site, 'web1.yaml');
+    await rename(roleFile('web1'), kept);
+    await symlink(kept, roleFile('web1'));
+    expect(await run('node', 'set-role', 'web1', 'mail')).toMatchObject({ code: 0 });
+    expect(await readlink(roleFile('web1'))).toBe(kept);
+    expect(await readFile(kept, 'utf8')).toContain('role: mail');
+  });
+
   test('changes the one line, and says that the node must reboot', async () => {
     const before = await readFile(roleFile('web1'), 'utf8');
     const { out, code } = await run('node', 'set-role', 'web1', 'mail');

@@ -134,6 +134,14 @@ services:
   });
 });
 
+test.each(['224.0.1.1', '255.255.255.255', '0.0.0.0'])('%s is no NTP server', (address) => {
+  const result = parseSite(new Map([['site.yaml', siteYaml(`ntp: [${address}]\n`)]]));
+  expect(result).toMatchObject({
+    ok: false,
+    problems: [{ file: 'site.yaml', message: `${address} is no server's address` }],
+  });
+});
+
 describe('texts that are made to hurt', () => {
   const problemsOf = (text: string) => {
     const result = parseSite(
