@@ -182,6 +182,7 @@ function remark(
   if (report.survey?.state === 'blank' && report.disk === '') {
     return `not made yet: rolecall volume create ${volume.name}`;
   }
+  if (report.survey?.state === 'absent' && report.disk === '') return 'there is no such disk';
   if (report.survey && report.disk === '')
     return `disk ${report.survey.state}: ${report.survey.found}`;
   if (report.suspended) return 'writes wait for the other copy or the witness';

@@ -79,6 +79,8 @@ test('volume status says what is under way, and where a served volume is', () =>
     expect.stringMatching(/its disk is being looked at$/),
     expect.stringMatching(/not made yet: rolecall volume create mail$/),
   ]);
+  const absent = aReport({ ...notUp, survey: { ...survey, state: 'absent', bytes: 0, model: '' } });
+  expect(rows(mail([absent, blank]))[0]).toMatch(/there is no such disk$/);
   expect(rows(mail([blank, blank], running('the two copies connect')))[0]).toMatch(
     /is being made: the two copies connect$/,
   );

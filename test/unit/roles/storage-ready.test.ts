@@ -82,6 +82,11 @@ it('says what is to be done where the disk holds no volume', async () => {
   expect(await ask()).toBe('1 volume www is not made yet: rolecall volume create www');
 });
 
+it('says which disk is missing, and not that it is to be written to', async () => {
+  put('/run/rolecall-volume/www/survey.json', '{"state":"absent","bytes":0,"model":"","found":""}');
+  expect(await ask()).toBe('1 volume www: there is no disk /dev/disk/by-id/virtio-www');
+});
+
 it('does not call a volume unmade that is there and comes up', async () => {
   survey('drbd');
   expect(await ask()).toBe('1 volume www: its copy is being brought up');
