@@ -25,6 +25,7 @@ import {
   type TestRound,
 } from '../rehearsal/plan-image-test.ts';
 import { renderResult, renderSum } from '../rehearsal/render-report.ts';
+import { clearReport, consolesOf, writeReport } from '../rehearsal/report-folder.ts';
 import type { ProofResult, Rehearsal } from '../rehearsal/result.ts';
 import { verdictsOf } from '../rehearsal/role-verdicts.ts';
 import { type RoundFindings, runImageTest } from '../rehearsal/run-image-test.ts';
@@ -37,7 +38,6 @@ import { type GlobalOptions, say } from './command.ts';
 import { findImage, imageWord, refuseDamaged, shortDigest } from './find-image.ts';
 import { withControl } from './lab-control.ts';
 import { parseAccelerator, parseCount, splitNames } from './lab-options.ts';
-import { writeReport } from './lab-test.ts';
 
 interface TestOptions {
   readonly only?: string;
@@ -94,6 +94,8 @@ async function testImage(globals: GlobalOptions, word: string, options: TestOpti
   if (await isLabRunning(root)) {
     throw new AppError('lab-running', 'an image test is running', 'rolecall lab down');
   }
+  const report = resolve(options.report ?? join(state, 'lab/image-test-report'));
+  await clearReport(report);
   const loaded = await loadFleet(dir);
   if (!loaded.ok) {
     throw new AppError('invalid-site', renderProblems(loaded.problems), 'rolecall check');
@@ -125,7 +127,7 @@ async function testImage(globals: GlobalOptions, word: string, options: TestOpti
     await runSession(store, {
       ...{ globals, fleet, image, boot, plan, notes },
       ...{ memory: wishes.memory, accelerator: choice.accelerator },
-      report: resolve(options.report ?? join(state, 'lab/image-test-report')),
+      report,
       keep: options.keep === true,
       onResult: (result) => {
         if (!json) say(renderResult(result));
@@ -308,7 +310,7 @@ async function runRound(session: Session, round: TestRound, keep: boolean): Prom
       const played = await loadSite(lab.site);
       if (!played.ok) throw new AppError('invalid-site', renderProblems(played.problems));
       const found = await runImageTest(lab, played.value, tested, start, onResult);
-      const consoles = join(session.report, 'consoles');
+      const consoles = consolesOf(session.report);
       await keepConsoles(
         lab,
         tested.map((guest) => guest.name),
@@ -332,7 +334,7 @@ function conclude({ globals, image, report }: Session, rehearsal: Rehearsal, tes
     throw new AppError(
       'image-test-failed',
       `${image.manifest.name} ${shortDigest(image)} did not pass: ${bad.map(([name, { outcome, detail }]) => `${name} ${outcome}: ${detail}`).join('; ')}`,
-      `consoles are in ${join(report, 'consoles')}`,
+      `consoles are in ${consolesOf(report)}`,
     );
   }
   if (!globals.json) {

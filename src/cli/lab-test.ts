@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../errors.ts';
 import { isLabRunning } from '../lab/control.ts';
@@ -13,8 +12,8 @@ import { adaptSite } from '../rehearsal/adapt-site.ts';
 import { addMailbox, type Mailbox } from '../rehearsal/add-mailbox.ts';
 import { leaveOutServices } from '../rehearsal/leave-out-services.ts';
 import { choosePart, planRehearsal } from '../rehearsal/plan-rehearsal.ts';
-import { renderHtml, renderJunit, renderResult, renderSum } from '../rehearsal/render-report.ts';
-import { renderTimeline } from '../rehearsal/render-timeline.ts';
+import { renderResult, renderSum } from '../rehearsal/render-report.ts';
+import { clearReport, consolesOf, writeReport } from '../rehearsal/report-folder.ts';
 import type { Rehearsal } from '../rehearsal/result.ts';
 import { keepConsoles, runRehearsal } from '../rehearsal/run-rehearsal.ts';
 import { renderProblems } from '../render-problems.ts';
@@ -48,6 +47,7 @@ export async function rehearse(globals: GlobalOptions, wishes: RehearsalWishes):
   if (await isLabRunning(wishes.root)) {
     throw new AppError('lab-running', 'a rehearsal is running', 'rolecall lab down');
   }
+  await clearReport(wishes.report);
   const fleet = await loadFleet(wishes.source);
   if (!fleet.ok) throw invalid(fleet.problems);
   const { site } = fleet.value;
@@ -101,7 +101,7 @@ export async function rehearse(globals: GlobalOptions, wishes: RehearsalWishes):
     throw new AppError(
       'rehearsal-failed',
       `${failed.length} of ${results.length} proofs failed: ${failed.map((f) => f.title).join('; ')}`,
-      `consoles are in ${join(wishes.report, 'consoles')}`,
+      `consoles are in ${consolesOf(wishes.report)}`,
     );
   }
 }
@@ -138,21 +138,13 @@ async function prove(
     const found = await runRehearsal(lab, loaded.value, plan, mailbox, start, (result) => {
       if (!globals.json) say(renderResult(result));
     }).finally(() => over.abort());
-    await keepConsoles(lab, guests, join(wishes.report, 'consoles'));
+    await keepConsoles(lab, guests, consolesOf(wishes.report));
     if (wishes.keep) {
       await writeReport({ ...found, notes }, wishes.report);
       await lookAround(globals.state);
     }
     return { ...found, notes };
   });
-}
-
-/** Writes what people and CI systems read of a rehearsal into a folder. */
-export async function writeReport(rehearsal: Rehearsal, folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true });
-  await writeFile(join(folder, 'report.html'), renderHtml(rehearsal));
-  await writeFile(join(folder, 'timeline.svg'), renderTimeline(rehearsal));
-  await writeFile(join(folder, 'junit.xml'), renderJunit(rehearsal));
 }
 
 /** The nodes that `--only` means, all where it is absent; refuses what is nothing in the site. */

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -44,6 +44,23 @@ describe('what the operating system refuses is a sentence, not a stack', () => {
 
   test('nobody reads what it prints any more: it ends without a word', async () => {
     expect(await runWithoutReader(['--site', site, 'check'])).toEqual({ code: 141, err: '' });
+  });
+});
+
+describe('a run that ends before its verdict leaves none of an earlier run', () => {
+  test.each([
+    ['lab', 'test'],
+    ['image', 'test', 'universal'],
+  ])('%s %s', async (...words) => {
+    const report = join(dir, 'report');
+    await mkdir(report);
+    for (const name of ['junit.xml', 'report.html', 'timeline.svg', 'notes']) {
+      await writeFile(join(report, name), 'green');
+    }
+    await writeFile(join(site, 'nodes/web1.yaml'), 'role: [web\n');
+    const args = ['--site', site, '--state', join(dir, 'state'), ...words, '--report', report];
+    expect(await runRolecall(args)).toMatchObject({ code: 2 });
+    expect(await readdir(report)).toEqual(['notes']);
   });
 });
 
