@@ -121,6 +121,7 @@ function expectOneExchange(seen: readonly string[] = [], loader: string): void {
   const script = seen.indexOf('HTTP /boot/script');
   expect(first, seen.join(', ')).toBeGreaterThan(0);
   expect(script, seen.join(', ')).toBeGreaterThan(first);
-  const between = seen.slice(first, script).filter((word) => !word.startsWith('RRQ '));
-  expect(between, seen.join(', ')).toEqual([]);
+  // Where the other server was slow, its answer to what was said before comes as late.
+  const asked = seen.slice(first, script).filter((word) => /^(DISCOVER|REQUEST)$/.test(word));
+  expect(asked, seen.join(', ')).toEqual([]);
 }
