@@ -121,7 +121,9 @@ function expectOneExchange(seen: readonly string[] = [], loader: string): void {
   const script = seen.indexOf('HTTP /boot/script');
   expect(first, seen.join(', ')).toBeGreaterThan(0);
   expect(script, seen.join(', ')).toBeGreaterThan(first);
-  // Where the other server was slow, its answer to what was said before comes as late.
-  const asked = seen.slice(first, script).filter((word) => /^(DISCOVER|REQUEST)$/.test(word));
-  expect(asked, seen.join(', ')).toEqual([]);
+  const between = seen.slice(first, script).filter((word) => !word.startsWith('RRQ '));
+  // A slow server's answers to a REQUEST that firmware repeated come when they come, and are all that may.
+  const before = (word: string) => seen.slice(0, first).filter((other) => other === word).length;
+  const late = Math.max(0, Math.min(between.length, before('REQUEST') - before('ACK')));
+  expect(between, seen.join(', ')).toEqual(Array<string>(late).fill('ACK'));
 }
