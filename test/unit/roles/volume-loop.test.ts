@@ -160,7 +160,7 @@ it('asks again where the witness takes too long', async () => {
   await until(() => expect(told.length).toBeGreaterThan(1));
 });
 
-it('hands over what it leads when it is told to end, also while it waits for an answer', async () => {
+it('takes leave of the witness when it is told to end, also while it waits for an answer', async () => {
   drbd('cs:Connected ro:Secondary/Primary ds:UpToDate/UpToDate');
   answer = undefined;
   const { child, ended } = start();
