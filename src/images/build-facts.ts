@@ -54,11 +54,11 @@ const programOf: Readonly<Record<StepKind, readonly string[]>> = {
   kernel: [],
   layer: [
     ...['pack-layer.ts', 'plan-layer.ts', 'tree-listing.ts', 'copy-paths.ts', 'pack-squashfs.ts'],
-    ...['steps/trim.ts', 'module-index.ts'],
+    ...['steps/trim.ts', 'resolve-in-root.ts', 'module-index.ts'],
   ],
   loaders: [],
   packages: ['local-repository.ts', 'run-in-root.ts'],
-  squash: ['pack-squashfs.ts', 'steps/trim.ts', 'module-index.ts'],
+  squash: ['pack-squashfs.ts', 'steps/trim.ts', 'resolve-in-root.ts', 'module-index.ts'],
 };
 
 async function digestOfProgram(): Promise<Record<StepKind, Digest>> {

@@ -1,9 +1,10 @@
-import { chmod, mkdir, readdir, readlink, realpath, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readlink, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { AppError } from '../../errors.ts';
 import { runProgram } from '../../system/run-program.ts';
 import { findKernelVersion } from '../kernel-version.ts';
 import { indexModules } from '../module-index.ts';
+import { resolveInRoot } from '../resolve-in-root.ts';
 
 /**
  * Takes out of the root what the definition prunes, and all that names a place, a time or a machine: keys made by
@@ -17,24 +18,15 @@ export async function trimRoot(root: string, prune: Prune, kept: string): Promis
   const modules = kernel.flatMap((folder) => prune.modules.map((path) => join(folder, path)));
   const pruned = [...prune.paths, ...modules, ...ofOneMachine, ...(await keyFiles(root))];
   for (const path of pruned) {
-    const place = await placeInRoot(root, path);
-    if (place) await rm(place, { recursive: true, force: true });
+    await rm(await resolveInRoot(root, path), { recursive: true, force: true });
   }
   // The kernel's devtmpfs is mounted there; which devices a build could make depends on who builds.
-  for (const name of await namesIn(join(root, 'dev'))) {
-    await rm(join(root, 'dev', name), { recursive: true, force: true });
+  const devices = await folderIn(root, 'dev');
+  for (const name of await namesIn(devices)) {
+    await rm(join(devices, name), { recursive: true, force: true });
   }
-  for (const folder of emptied) {
-    const place = await placeInRoot(root, folder);
-    if (place) await empty(place);
-  }
-  for (const [path, text] of Object.entries(fixedTexts)) {
-    await mkdir(join(root, dirname(path)), { recursive: true });
-    await writeFile(join(root, path), text);
-    // Whatever the umask of this build is.
-    await chmod(join(root, dirname(path)), 0o755);
-    await chmod(join(root, path), 0o644);
-  }
+  for (const folder of emptied) await empty(await folderIn(root, folder));
+  for (const [path, text] of Object.entries(fixedTexts)) await writeText(root, path, text);
   await disableUnits(root);
   if (version) await indexModules(root, version, kept);
   await refusePrivateKeys(root);
@@ -46,35 +38,46 @@ interface Prune {
   readonly modules: readonly string[];
 }
 
-/** Where a path of the root is on this machine; undefined where a link leads it out of the root. */
-async function placeInRoot(root: string, path: string): Promise<string | undefined> {
-  const top = await realpath(root);
-  const folder = await realpath(join(root, dirname(path))).catch(() => undefined);
-  const inside = folder === top || folder?.startsWith(`${top}/`);
-  return folder && inside ? join(folder, basename(path)) : undefined;
+/** Where a folder of the root is on this machine: the place in the root that links lead to, as on a node. */
+function folderIn(root: string, path: string): Promise<string> {
+  return resolveInRoot(root, path, 'through');
+}
+
+/** The file is there with that text, whatever was in its place, and its folder is for everybody to read. */
+async function writeText(root: string, path: string, text: string): Promise<void> {
+  const folder = await folderIn(root, dirname(path));
+  const file = join(folder, basename(path));
+  await mkdir(folder, { recursive: true });
+  // Not through a link, which from here would lead to a file of this machine.
+  await rm(file, { force: true });
+  await writeFile(file, text);
+  // Whatever the umask of this build is.
+  await chmod(folder, 0o755);
+  await chmod(file, 0o644);
 }
 
 /** Host keys of sshd, and the links by which certificates that ssl-cert made are found. */
 async function keyFiles(root: string): Promise<string[]> {
-  const hostKeys = (await namesIn(join(root, 'etc/ssh')))
+  const hostKeys = (await namesIn(await folderIn(root, 'etc/ssh')))
     .filter((name) => name.startsWith('ssh_host_'))
     .map((name) => join('etc/ssh', name));
   const links: string[] = [];
-  for (const name of await namesIn(join(root, 'etc/ssl/certs'))) {
-    const path = join('etc/ssl/certs', name);
+  const certificates = await folderIn(root, 'etc/ssl/certs');
+  for (const name of await namesIn(certificates)) {
     // Its name is a hash over the build host's name.
-    const target = await readlink(join(root, path)).catch(() => '');
-    if (target.endsWith('ssl-cert-snakeoil.pem')) links.push(path);
+    const target = await readlink(join(certificates, name)).catch(() => '');
+    if (target.endsWith('ssl-cert-snakeoil.pem')) links.push(join('etc/ssl/certs', name));
   }
   return [...hostKeys, ...links];
 }
 
 async function refusePrivateKeys(root: string): Promise<void> {
+  const folders = await Promise.all(['etc', 'var'].map((path) => folderIn(root, path)));
   const { stdout } = await runProgram(
     'grep',
     [
       ...['--recursive', '--files-with-matches', '--binary-files=text', '--devices=skip'],
-      ...['-e', 'BEGIN [A-Z ]*PRIVATE KEY-----$', join(root, 'etc'), join(root, 'var')],
+      ...['-e', 'BEGIN [A-Z ]*PRIVATE KEY-----$', ...folders],
     ],
     { accept: [1] },
   );
@@ -155,13 +158,13 @@ async function empty(folder: string): Promise<void> {
 /** Takes away every link with which packages enabled units, System V scripts included. */
 async function disableUnits(root: string): Promise<void> {
   for (const manager of ['system', 'user']) {
-    const folder = join(root, 'etc/systemd', manager);
+    const folder = await folderIn(root, join('etc/systemd', manager));
     for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
       const enables = entry.isSymbolicLink() || /\.(wants|requires)$/.test(entry.name);
       if (enables) await rm(join(folder, entry.name), { recursive: true, force: true });
     }
   }
   for (const level of ['0', '1', '2', '3', '4', '5', '6', 'S']) {
-    await empty(join(root, `etc/rc${level}.d`));
+    await empty(await folderIn(root, `etc/rc${level}.d`));
   }
 }
