@@ -9,6 +9,7 @@ import {
   readdir,
   readFile,
   readlink,
+  realpath,
   rm,
   symlink,
 } from 'node:fs/promises';
@@ -48,22 +49,21 @@ export async function digestOfBrought({
   files,
   hooks,
 }: Pick<ImageContents, 'files' | 'hooks'>): Promise<Digest> {
-  const copied = files.map(async ({ from, to, mode, owner }) => [
-    ...[await digestOfFiles(from), to, mode ?? null, owner],
+  const copied = files.map(async (rule) => [
+    ...[await digestOfFiles(rule.from), await placeOf(rule), rule.mode ?? null, rule.owner],
   ]);
-  const run = hooks.map(async (hook) => [
-    ...[await digestOfFiles(hook.run), hook.network, hook.secrets],
-  ]);
+  const run = hooks.map(async (hook) => {
+    // What is run of a link is what it leads to.
+    const script = await realpath(hook.run).catch(() => hook.run);
+    return [await digestOfFiles(script), hook.network, hook.secrets];
+  });
   return digestOfValue([await Promise.all(copied), await Promise.all(run)]);
 }
 
 /** Copies files of the site into a root; `epoch` (seconds) is their time. Refuses an owner that the root has not. */
 export async function copyFiles(root: string, rule: CopiedFiles, epoch: number): Promise<void> {
   const { uid, gid } = await ownerIn(root, rule.owner);
-  const isFolder = (await lstat(rule.from)).isDirectory();
-  // A file goes by its own name into what is written as a folder.
-  const to = isFolder || !/(^|\/)$/.test(rule.to) ? rule.to : join(rule.to, basename(rule.from));
-  for (const one of await walk(rule.from, to)) {
+  for (const one of await walk(rule.from, await placeOf(rule))) {
     const place = await resolveInRoot(root, one.to);
     await makeFolders(root, dirname(one.to), epoch);
     if (one.kind === 'folder') {
@@ -77,6 +77,12 @@ export async function copyFiles(root: string, rule: CopiedFiles, epoch: number):
     if (one.kind === 'file') await chmod(place, rule.mode ?? (one.executable ? 0o755 : 0o644));
     await lutimes(place, epoch, epoch);
   }
+}
+
+/** Where it goes: a file by its own name into what is written as a folder. */
+async function placeOf({ from, to }: Pick<CopiedFiles, 'from' | 'to'>): Promise<string> {
+  const goesInto = /(^|\/)$/.test(to) && !(await lstat(from)).isDirectory();
+  return goesInto ? join(to, basename(from)) : to;
 }
 
 /** Folders that are not there yet, as root's and for everybody to read. */

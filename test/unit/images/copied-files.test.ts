@@ -6,6 +6,7 @@ import {
   readdir,
   readFile,
   readlink,
+  rename,
   rm,
   stat,
   symlink,
@@ -14,7 +15,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { copyFiles, digestOfFiles } from '../../../src/images/copied-files.ts';
+import { copyFiles, digestOfBrought, digestOfFiles } from '../../../src/images/copied-files.ts';
 import { resolveInRoot } from '../../../src/images/resolve-in-root.ts';
 
 const epoch = 1754697600;
@@ -84,4 +85,24 @@ it('the digest is that of names, bytes and execute bits, and of nothing else', a
   await writeFile(join(own, 'motd'), 'hellO\n');
   expect(await digestOfFiles(own)).not.toBe(executable);
   await expect(digestOfFiles(join(own, 'gone'))).rejects.toThrow('gone is not there');
+});
+
+it('another name of a file that goes by its name into a folder is another image', async () => {
+  const brought = (from: string, to: string) =>
+    digestOfBrought({ files: [{ ...rule, from: join(own, from), to }], hooks: [] });
+  const names = ['', 'etc/'];
+  const before = await Promise.all([...names, 'etc/motd'].map((to) => brought('motd', to)));
+  await rename(join(own, 'motd'), join(own, 'issue'));
+  const after = await Promise.all([...names, 'etc/motd'].map((to) => brought('issue', to)));
+  expect(after[0]).not.toBe(before[0]);
+  expect(after[1]).not.toBe(before[1]);
+  expect(after[2]).toBe(before[2]);
+});
+
+it('a hook that is a link is as new as the script that it leads to', async () => {
+  await symlink('motd', join(own, 'hook'));
+  const hooks = [{ run: join(own, 'hook'), network: false, secrets: [] }];
+  const before = await digestOfBrought({ files: [], hooks });
+  await writeFile(join(own, 'motd'), 'another script\n');
+  expect(await digestOfBrought({ files: [], hooks })).not.toBe(before);
 });
