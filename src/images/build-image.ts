@@ -12,7 +12,7 @@ import { type ImageStore, openImageStore, type StoredImage } from './image-store
 import { endFailed } from './keep-failed.ts';
 import { writeLockFile } from './lock-file.ts';
 import { lookForUpdates } from './look-for-updates.ts';
-import { noteBuild } from './note-build.ts';
+import { isNoted, noteBuild } from './note-build.ts';
 import { allPackages, versionsOf } from './package-lock.ts';
 import { openPackageSupply } from './package-supply.ts';
 import { planBuild } from './plan-build.ts';
@@ -85,7 +85,9 @@ async function buildUnderLock(request: BuildRequest): Promise<BuildResult> {
   const changes = comparePackages(versionsOf(own?.held), versionsOf(own?.lock));
   const facts = await gatherFacts(definition, locks);
   const steps = planBuild(definition, facts);
-  const present = await presentImage(store, cache, steps);
+  const stored = await presentImage(store, cache, steps);
+  // A build may have been killed between the image and its notes.
+  const present = stored && (await isNoted(store, stored)) ? stored : undefined;
   const last = steps.at(-1);
   const writeLocks = async () => {
     for (const { file, lock } of locks) await writeLockFile(file, lock);

@@ -28,6 +28,14 @@ export function parseProvenance(note: unknown): Provenance | undefined {
   return parsed.success ? parsed.data : undefined;
 }
 
+/** Whether all that {@link noteBuild} writes is there. */
+export async function isNoted(store: ImageStore, { digest }: StoredImage): Promise<boolean> {
+  const sbom = await store.note(digest, 'sbom');
+  return (
+    sbom !== undefined && parseProvenance(await store.note(digest, 'provenance')) !== undefined
+  );
+}
+
 /**
  * Writes down beside the image what is in it (a bill of materials) and what decided its bytes. `factsOutput` is
  * the folder of the step that read the root.
