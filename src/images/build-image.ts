@@ -90,7 +90,7 @@ async function buildUnderLock(request: BuildRequest): Promise<BuildResult> {
   const present = stored && (await isNoted(store, stored)) ? stored : undefined;
   const last = steps.at(-1);
   const writeLocks = async () => {
-    for (const { file, lock } of locks) await writeLockFile(file, lock);
+    for (const { file, held, lock } of locks) if (lock !== held) await writeLockFile(file, lock);
   };
   if (!present && last) {
     // Its output may be there while blobs that it put into the store are not.

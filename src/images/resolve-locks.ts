@@ -29,7 +29,7 @@ export interface ImageLock {
   readonly file: string;
   /** As its file has it. */
   readonly held: PackageLock | undefined;
-  /** To build from. */
+  /** To build from; the held one itself where it fits. */
   readonly lock: PackageLock;
 }
 

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -104,4 +104,11 @@ it('a build that was killed before it wrote its notes is made up for by the next
   expect(await store.note(image.digest, 'sbom')).toMatchObject({ bomFormat: 'CycloneDX' });
   expect(await store.note(image.digest, 'provenance')).toMatchObject({ packages: 3 });
   expect((await buildImage(request)).built).toBe(false);
+});
+
+it.each(['extend', 'locked'] as const)('a lock that fits stays as it is: %s', async (versions) => {
+  const text = `# Asked for by ops.\r\n${renderLock(lock).replaceAll('\n', '\r\n')}`;
+  await writeFile(lockFile, text);
+  await buildImage({ ...request, versions });
+  expect(await readFile(lockFile, 'utf8')).toBe(text);
 });
