@@ -1,6 +1,6 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { digestOf } from '../../../src/digest.ts';
 import { gatherFacts } from '../../../src/images/build-facts.ts';
@@ -16,6 +16,7 @@ import {
   renderLock,
 } from '../../../src/images/package-lock.ts';
 import { planBuild } from '../../../src/images/plan-build.ts';
+import { plannedOutputs } from '../../../src/images/planned-outputs.ts';
 import { softwareFile } from '../../../src/images/software-of-root.ts';
 import { outputOf, recordOutput } from '../../../src/images/step-output.ts';
 
@@ -111,4 +112,18 @@ it.each(['extend', 'locked'] as const)('a lock that fits stays as it is: %s', as
   await writeFile(lockFile, text);
   await buildImage({ ...request, versions });
   expect(await readFile(lockFile, 'utf8')).toBe(text);
+});
+
+it('a plan of another image that cannot be read costs nothing but time', async () => {
+  const { image } = await buildImage(request);
+  const store = openImageStore(request.state);
+  await store.addImage({ ...image.manifest, name: 'other' });
+  const { planFile } = placesOf(request);
+  const other = join(dirname(planFile), 'other.json');
+  for (const text of ['["squash-', 'null', '[7]']) {
+    await writeFile(other, text);
+    expect(await plannedOutputs(planFile, [], store), text).toEqual(new Set());
+  }
+  await writeFile(other, '["squash-1"]');
+  expect(await plannedOutputs(planFile, [], store)).toEqual(new Set(['squash-1']));
 });
