@@ -38,6 +38,8 @@ export type StepWork =
       readonly suite: string;
       readonly variant: 'minbase' | 'extract';
       readonly packages: readonly LockedPackage[];
+      /** For debconf-set-selections(1), before the packages. */
+      readonly answers: readonly string[];
       readonly epoch: number;
     }
   | ({

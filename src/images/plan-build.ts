@@ -79,13 +79,14 @@ function planPackages({ facts, epoch, add }: Plan, level: Level, below: StepId):
   const { suite, architecture, variant } = lock;
   const groups = lock.groups.slice(facts.groups[level.at - 1] ?? 0, facts.groups[level.at]);
   let from = below;
+  let { answers } = level.image;
   if (level.at === 0) {
     const packages = groups.shift()?.packages ?? [];
-    const { answers } = level.image;
     from = add({
       ...{ id: 'bootstrap', needs: [], inputs: { mmdebstrap: tools.mmdebstrap } },
       work: { kind: 'bootstrap', suite, architecture, variant, packages, answers, epoch },
     });
+    answers = [];
   }
   // What was asked for had come already with something else.
   const bringing = groups.filter(({ packages }) => packages.length > 0);
@@ -97,8 +98,10 @@ function planPackages({ facts, epoch, add }: Plan, level: Level, below: StepId):
     const number = lock.groups.findIndex((group) => group.packages === packages) + 1;
     from = add({
       ...{ id: `packages-${number}`, needs: [from], passing: passes[at] ?? false },
-      work: { kind: 'packages', from, asked, suite, variant, packages, epoch },
+      work: { kind: 'packages', from, asked, suite, variant, packages, answers, epoch },
     });
+    // The root keeps them for the groups after it.
+    answers = [];
   }
   return from;
 }

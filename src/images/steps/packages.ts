@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../../errors.ts';
 import { runContained } from '../../system/run-contained.ts';
@@ -6,7 +7,10 @@ import { packedRoot, packRoot } from '../root-trees.ts';
 import { installEnvironment, runInRoot } from '../run-in-root.ts';
 import type { Executor } from './executor.ts';
 
-/** Adds exactly these packages to a root: by the root's own apt, or unpacked where nothing is configured. */
+/**
+ * Adds exactly these packages to a root: by the root's own apt, after debconf had the answers, or unpacked where
+ * nothing is configured.
+ */
 export const packages: Executor<'packages'> = async (step, context) => {
   const root = await context.takeRoot(step.from);
   if (step.variant === 'extract') {
@@ -16,6 +20,8 @@ export const packages: Executor<'packages'> = async (step, context) => {
   } else {
     const repository = join(context.scratch, 'repository');
     await writeLocalRepository(repository, step.suite, step.packages, context.packages);
+    const answers = join(repository, 'answers');
+    if (step.answers.length > 0) await writeFile(answers, `${step.answers.join('\n')}\n`);
     const options = [
       ...['Dir::Etc::sourcelist=/mnt/sources.list', 'Dir::Etc::sourceparts=-'],
       ...['Dir::State::lists=/mnt/lists', 'Dir::Cache=/mnt/cache', 'APT::Sandbox::User=root'],
@@ -27,6 +33,7 @@ export const packages: Executor<'packages'> = async (step, context) => {
     const script = [
       'mkdir -p /mnt/lists/partial /mnt/cache/archives/partial',
       'echo "deb [trusted=yes] file:/mnt/packages ./" > /mnt/sources.list',
+      '[ ! -e /mnt/packages/answers ] || debconf-set-selections /mnt/packages/answers >&2',
       'update=$1; shift',
       'eval "apt-get $update --error-on=any --quiet=2 update" >&2',
       'exec apt-get "$@" >&2',

@@ -153,6 +153,19 @@ describe('a plan of an image that extends another', () => {
       ...['customize-2', 'layer-2', 'facts', 'initramfs', 'assemble'],
     ]);
   });
+
+  it('gives its own answers to debconf before its first packages, and no step below is done again', () => {
+    const further = { asked: ['yq'], packages: [locked('yq')] };
+    const more = { ...world, lock: { ...lock, groups: [...groups, further] } };
+    const answers = ['jq jq/where string here'];
+    const keys = new Set(planBuild(child, more).map(({ key }) => key));
+    const answered = planBuild({ ...child, answers }, more);
+    expect(answered.find(({ id }) => id === 'packages-3')).toMatchObject({ answers });
+    expect(answered.find(({ id }) => id === 'packages-4')).toMatchObject({ answers: [] });
+    expect(answered.flatMap(({ id, key }) => (keys.has(key) ? [] : id))).toEqual([
+      ...['packages-3', 'packages-4', 'customize-2', 'layer-2', 'facts', 'initramfs', 'assemble'],
+    ]);
+  });
 });
 
 describe('what an image wants', () => {
