@@ -168,3 +168,28 @@ describe('what a unit refuses', () => {
     expect(reports).toMatchObject([{ stage: 'follow-failed', set: wanted, reason }]);
   });
 });
+
+describe('an agent that is ended', () => {
+  const kill = 'grep -q booted node/etc/app.conf || kill -KILL $(cat agent.pid)';
+
+  test('leaves the node as it was, and the server is told', async () => {
+    await want(
+      { 'app.conf': 'new\n', added: 'x\n' },
+      { remove: ['gone'], act: ['reload app.service'] },
+    );
+    expect(await onNode('echo y >$etc/gone; follow; state', kill)).toBe(
+      ['./app.conf:as booted', './gone:y', 'app.conf', 'gone'].join('\n'),
+    );
+    expect(await acted()).toEqual([
+      'reload-or-restart app.service: new',
+      'reload-or-restart app.service: as booted',
+    ]);
+    expect(reports).toMatchObject([
+      {
+        stage: 'follow-failed',
+        set: wanted,
+        reason: 'the agent was ended (signal); the files that were there are back',
+      },
+    ]);
+  });
+});
