@@ -98,7 +98,7 @@ describe('what can be fetched and not be used is told', () => {
 
   test('where not even its name can be kept', async () => {
     node.answers.report = `action=follow set=${wanted}`;
-    await node.run('full=yes; report 2');
+    await node.run('full=yes; report follow-failed');
     const told = node.reports.find(({ stage }) => stage === 'follow-failed');
     expect(told).toMatchObject({ set: wanted, reason: expect.stringContaining('is it full?') });
   });

@@ -1,3 +1,4 @@
+import { appendFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -32,7 +33,7 @@ export interface ScratchNode {
   ): Promise<void>;
   /**
    * Runs the lines on the node and gives back what they print: `follow` is the agent as systemd runs its unit,
-   * `report NUMBER` the reporter until the server has so many reports, `state` the files of /etc and the set that
+   * `report WORDS` the reporter until a report has them, `state` the files of /etc and the set that
    * it runs, `fill FOLDER` leaves no room there.
    */
   run(lines: string, systemctl?: string): Promise<string>;
@@ -74,7 +75,7 @@ export async function createScratchNode(): Promise<ScratchNode> {
       const parsed = parseReport(JSON.parse(body));
       if (!parsed.ok) throw new Error(parsed.why);
       reports.push(parsed.report);
-      void writeFile(join(dir, 'heard'), `${reports.length}\n`);
+      appendFileSync(join(dir, 'heard'), `${JSON.stringify(parsed.report)}\n`);
       response.end(`${answers.report}\n`);
     });
   });
@@ -130,14 +131,16 @@ report() {
   mkdir -p run/rolecall-report
   [ -z "\${full-}" ] || fill run
   setsid ${dir}/lib/report >>log 2>&1 &
-  until [ "$(cat heard 2>/dev/null || echo 0)" -ge "$1" ]; do sleep 0.1; done
+  until grep -q "$1" heard 2>/dev/null; do sleep 0.1; done
   kill -- -$!
 }
 fill() { dd if=/dev/zero of="$1/fill" bs=4k 2>/dev/null; }
 state() { (cd $etc && grep -r . . | sort; ls -A .) ; cat ${dir}/run/rolecall/set 2>/dev/null || true; }
 ${lines}
 `;
-      const args = ['--mount', '--propagation', 'private', 'sh', '-c', script];
+      // With the first of its processes all end, whatever the test ran into.
+      const apart = ['--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child'];
+      const args = [...apart, 'sh', '-c', script];
       return (await runProgram('unshare', args, { timeout: 25_000 })).stdout.trim();
     },
     async remove() {
@@ -152,7 +155,8 @@ function renderSystemctl(dir: string, lines: string): string {
   return `#!/bin/sh
 case $1 in
   is-active) echo active; exit ;;
-  is-system-running) echo running; exit ;;
+  # Else the reporter would wait for units that start.
+  is-system-running) [ "\${2-}" != --wait ] || exit 124; echo running; exit ;;
 esac
 cd ${dir}
 echo "$*: $(cat node/etc/app.conf)" >>acted
