@@ -50,6 +50,8 @@ showUsageAfterErrors(program);
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit(error.code === 'EPIPE' ? 128 + 13 : report(error));
 });
+// Who reads the progress may leave too: a build or a server goes on, and the exit code stays what it is.
+process.stderr.on('error', () => {});
 
 try {
   await program.parseAsync();

@@ -16,16 +16,16 @@ beforeEach(async () => {
 });
 afterEach(() => rm(dir, { recursive: true }));
 
-/** The program with its standard output closed before it writes, as `| true` does. */
-function runWithoutReader(args: readonly string[]) {
-  return new Promise<{ code: number | null; err: string }>((resolve) => {
+/** The program with one of its outputs closed before it writes, as `| true` does; what the other one has. */
+function runWithoutReader(closed: 'stdout' | 'stderr', args: readonly string[]) {
+  return new Promise<{ code: number | null; rest: string }>((resolve) => {
     const child = spawn(join(top, 'bin/rolecall'), args, { stdio: ['ignore', 'pipe', 'pipe'] });
-    child.stdout.destroy();
-    let err = '';
-    child.stderr.on('data', (part: Buffer) => {
-      err += part.toString();
+    child[closed].destroy();
+    let rest = '';
+    child[closed === 'stdout' ? 'stderr' : 'stdout'].on('data', (part: Buffer) => {
+      rest += part.toString();
     });
-    child.on('close', (code) => resolve({ code, err }));
+    child.on('close', (code) => resolve({ code, rest }));
   });
 }
 
@@ -43,7 +43,16 @@ describe('what the operating system refuses is a sentence, not a stack', () => {
   });
 
   test('nobody reads what it prints any more: it ends without a word', async () => {
-    expect(await runWithoutReader(['--site', site, 'check'])).toEqual({ code: 141, err: '' });
+    const ended = await runWithoutReader('stdout', ['--site', site, 'check']);
+    expect(ended).toEqual({ code: 141, rest: '' });
+  });
+
+  test('nobody reads its warnings any more: its work and its exit code are the same', async () => {
+    expect(await runWithoutReader('stderr', ['node', 'set-role'])).toEqual({ code: 2, rest: '' });
+    const file = join(dir, 'file');
+    await writeFile(file, '');
+    const refused = await runWithoutReader('stderr', ['--state', file, 'image', 'ls']);
+    expect(refused).toEqual({ code: 1, rest: '' });
   });
 });
 
