@@ -32,9 +32,14 @@ export function runQmp(
     socket.setTimeout(5_000, () => fail('no answer'));
     socket.once('error', (error) => fail(error.message));
     socket.once('close', () => fail('QEMU closed the connection'));
-    createInterface(socket).on('line', (line) => {
-      const message = JSON.parse(line) as Record<string, unknown>;
-      if ('QMP' in message) {
+    const lines = createInterface(socket);
+    // It passes on what the socket's own listener has told.
+    lines.on('error', () => {});
+    lines.on('line', (line) => {
+      const message = parse(line);
+      if (message === undefined) {
+        fail(`what answers is no QEMU: ${line.slice(0, 80)}`);
+      } else if ('QMP' in message) {
         socket.write(`${JSON.stringify({ execute: 'qmp_capabilities', id: 'hello' })}\n`);
       } else if (message.id === 'hello') {
         socket.write(`${JSON.stringify({ execute: command, arguments: settings, id: 'ask' })}\n`);
@@ -47,4 +52,12 @@ export function runQmp(
       }
     });
   });
+}
+
+function parse(line: string): Record<string, unknown> | undefined {
+  try {
+    return JSON.parse(line) as Record<string, unknown>;
+  } catch {
+    return undefined;
+  }
 }
