@@ -92,6 +92,7 @@ export async function startLab(
   onStep('making the private network');
   const network = await startNetwork(plan.network, folder.root);
   const running = new Map<string, RunningVm>();
+  const starting = new Map<string, Promise<void>>();
   const forwards = new Map<string, Promise<readonly HostPort[]>>();
   const listening: Forward[] = [];
   const cut = new Set<LabTap>();
@@ -102,6 +103,7 @@ export async function startLab(
 
   const stop = async () => {
     await Promise.all(listening.map((forward) => forward.stop()));
+    await Promise.allSettled(starting.values());
     await Promise.all([...running.values()].map((vm) => vm.kill()));
     for (const host of await Promise.allSettled(hosts)) {
       if (host.status === 'fulfilled') await host.value.stop();
@@ -116,8 +118,7 @@ export async function startLab(
       state: folder.state,
       log: folder.serverLog,
     });
-  const start = async (name: string) => {
-    if (running.has(name)) return;
+  const switchOn = async (name: string) => {
     const spec = plan.guests.find((guest) => guest.name === name);
     if (!spec) throw unknownGuest(name, plan.guests);
     const mac = replaced.get(name);
@@ -135,6 +136,12 @@ export async function startLab(
     running.set(name, vm);
     void vm.ended.then(() => running.get(name) === vm && running.delete(name));
     for (const tap of cut) if (tap.guest === name) await setCarrier(vm, tap, 'down');
+  };
+  const start = async (name: string) => {
+    if (running.has(name)) return;
+    const begun = starting.get(name) ?? switchOn(name).finally(() => starting.delete(name));
+    starting.set(name, begun);
+    await begun;
   };
   const plugIn = (networkName: string, name: string, address: string, gateway?: string) => {
     const bridge = plan.network.bridges.find((b) => b.network === networkName);

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
-import { copyFile, mkdir, open, rm } from 'node:fs/promises';
+import { copyFile, mkdir, open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '../errors.ts';
-import { startProgram } from '../system/start-program.ts';
+import { type RunningProgram, startProgram } from '../system/start-program.ts';
 import type { LabNetwork } from './network.ts';
 import { type Accelerator, renderQemuArgs, type VmPaths } from './qemu-args.ts';
 import { type QmpCommand, runQmp } from './qmp.ts';
@@ -73,7 +74,10 @@ export async function removeDisks(spec: VmSpec, folder: string): Promise<void> {
   for (const file of vmPaths(folder, spec, {}).disks) await rm(file, { force: true });
 }
 
-/** Switches a guest on, with the disks as it left them, fresh UEFI variables and an empty console log. */
+/**
+ * Switches a guest on, with the disks as it left them, fresh UEFI variables and an empty console log. Refuses one
+ * that QEMU cannot start, with what QEMU says.
+ */
 export async function startVm(spec: VmSpec, setting: VmSetting): Promise<RunningVm> {
   const { folder, network } = setting;
   await mkdir(folder, { recursive: true });
@@ -92,7 +96,9 @@ export async function startVm(spec: VmSpec, setting: VmSetting): Promise<Running
   }
   const args = renderQemuArgs(spec, paths, setting.taps, setting.accelerator);
   const log = join(folder, 'qemu.log');
+  await rm(log, { force: true });
   const program = await startProgram(...network.inside(qemu, args), { log });
+  await untilItAnswers(spec, paths, program, log);
   return {
     spec,
     paths,
@@ -103,6 +109,34 @@ export async function startVm(spec: VmSpec, setting: VmSetting): Promise<Running
       await program.stop(0);
     },
   };
+}
+
+/** QEMU answers when it has all that the machine is made of; what it lacks ends it before. */
+async function untilItAnswers(
+  { name }: VmSpec,
+  { qmp }: VmPaths,
+  program: RunningProgram,
+  log: string,
+): Promise<void> {
+  let hasEnded = false;
+  void program.ended.then(() => {
+    hasEnded = true;
+  });
+  // A host that starts many under emulation at once has let one wait for seconds.
+  for (const until = Date.now() + 60_000; !hasEnded && Date.now() < until; await sleep(20)) {
+    const answers = await runQmp(qmp, 'query-status').then(
+      () => true,
+      () => false,
+    );
+    if (answers) return;
+  }
+  await program.stop(0);
+  const said = (await readFile(log, 'utf8')).trim().split('\n').slice(-3).join('\n');
+  throw new AppError(
+    'lab-qemu',
+    `${name} does not start: ${said || 'its QEMU does not answer'}`,
+    `all that QEMU said is in ${log}`,
+  );
 }
 
 /** A sparse file: it takes room as it is written to. */
