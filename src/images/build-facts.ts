@@ -8,6 +8,8 @@ import { digestOfBrought } from './copied-files.ts';
 import { chainOf, type ImageDefinition } from './image-definition.ts';
 import type { BuildFacts } from './plan-build.ts';
 import type { ImageLock } from './resolve-locks.ts';
+import { digestOfProgram } from './step-program.ts';
+import { executors } from './steps/executors.ts';
 
 /** All that decides the steps of a build besides the definition: locks, files, tools, this program's own text. */
 export async function gatherFacts(
@@ -28,7 +30,7 @@ export async function gatherFacts(
     tools: { mmdebstrap, mksquashfs },
     guestDir,
     guest: await digestOfTree(guestDir),
-    program: await digestOfProgram(),
+    program: await digestsOfProgram(),
   };
 }
 
@@ -37,38 +39,10 @@ async function versionOf(program: string, flag: string): Promise<string> {
   return (stdout || stderr).split('\n')[0] ?? '';
 }
 
-/** What of this program decides a step's output besides the step's own file. */
-const programOf: Readonly<Record<StepKind, readonly string[]>> = {
-  assemble: ['image-store.ts', 'blob-store.ts'],
-  bootstrap: ['local-repository.ts', 'run-in-root.ts'],
-  customize: ['copied-files.ts', 'resolve-in-root.ts', 'run-hook.ts', 'run-in-root.ts'],
-  facts: ['image-facts-of-root.ts', 'software-of-root.ts'],
-  initramfs: [
-    'initramfs.ts',
-    'cpio.ts',
-    'kernel-modules.ts',
-    'modinfo.ts',
-    'module-firmware.ts',
-    'microcode.ts',
-  ],
-  kernel: [],
-  layer: [
-    ...['pack-layer.ts', 'plan-layer.ts', 'tree-listing.ts', 'copy-paths.ts', 'pack-squashfs.ts'],
-    ...['steps/trim.ts', 'resolve-in-root.ts', 'module-index.ts'],
-  ],
-  loaders: [],
-  packages: ['local-repository.ts', 'run-in-root.ts'],
-  squash: ['pack-squashfs.ts', 'steps/trim.ts', 'resolve-in-root.ts', 'module-index.ts'],
-};
-
-async function digestOfProgram(): Promise<Record<StepKind, Digest>> {
-  const digests: [string, Digest][] = [];
-  for (const [kind, others] of Object.entries(programOf)) {
-    const files = [join('steps', `${kind}.ts`), ...others];
-    const texts = files.map((file) => readFile(join(import.meta.dirname, file), 'utf8'));
-    digests.push([kind, digestOfValue(await Promise.all(texts))]);
-  }
-  return Object.fromEntries(digests) as Record<StepKind, Digest>;
+async function digestsOfProgram(): Promise<Record<StepKind, Digest>> {
+  const kinds = Object.keys(executors) as StepKind[];
+  const digests = kinds.map(async (kind) => [kind, await digestOfProgram(kind)] as const);
+  return Object.fromEntries(await Promise.all(digests)) as Record<StepKind, Digest>;
 }
 
 /** Digest of the paths, modes and bytes of the files below a folder. */
