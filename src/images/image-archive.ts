@@ -122,8 +122,8 @@ function blobsOf(manifest: ImageManifest): Blob[] {
 
 /**
  * Takes in what {@link exportImage} wrote, if one of `trusted` signed it. No byte of an image is kept before
- * its signature was verified, nor is there an image before all its bytes were compared. Only under the build
- * lock. Refuses with `untrusted-image` or `damaged-archive`.
+ * its signature was verified, nor is there an image before all its bytes were compared; what it refuses leaves
+ * nothing in the store. Only under the build lock. Refuses with `untrusted-image` or `damaged-archive`.
  */
 export async function importImage(
   file: string,
@@ -137,6 +137,8 @@ export async function importImage(
   try {
     return await takeEntries(entries, file, store, trusted);
   } catch (error) {
+    // Blobs that came before it; what is wrong with the file is worth more than what is with the store.
+    await store.sweep().catch(() => undefined);
     throw explain(error, file);
   } finally {
     source.destroy();
@@ -156,7 +158,7 @@ async function takeEntries(
   let notes: Notes | undefined;
   const missing = new Map<string, Blob>();
   for await (const entry of entries) {
-    const { name } = entry.header;
+    const { name, size } = entry.header;
     const bytes = entry as unknown as AsyncIterable<Uint8Array>;
     if (text === undefined) {
       text = await readText(entry.header, bytes, manifestName, largestManifest, file);
@@ -175,6 +177,9 @@ async function takeEntries(
       const blob = missing.get(name);
       if (!blob)
         throw damaged(file, `holds ${JSON.stringify(name)}, which is no part of the image`);
+      if (size !== blob.size) {
+        throw damaged(file, `has ${name} of ${size} bytes instead of ${blob.size}`);
+      }
       await store.addBytes(bytes, blob);
       missing.delete(name);
     }

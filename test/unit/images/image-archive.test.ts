@@ -39,7 +39,7 @@ const exported = () => exportImage(image, from(), key, file);
 /** What is in the other store after a refusal. */
 const leftovers = async () => {
   const names = await readdir(join(folder, 'to/images'), { recursive: true }).catch(() => []);
-  return names.filter((name) => /manifests\/|incoming\//.test(name));
+  return names.filter((name) => /(manifests|incoming|blobs)\//.test(name));
 };
 
 it('an image arrives as it was, and is neither tagged nor published', async () => {
@@ -175,6 +175,21 @@ describe('is refused', () => {
     bytes.write('B', bytes.lastIndexOf('bytes of'));
     await writeFile(file, bytes);
     await refused('damaged-archive', /is damaged: .* came as/);
+  });
+
+  it('with a blob of another size, before any byte of it is written', async () => {
+    const archive = pack();
+    const { kernel } = image.manifest;
+    archive.entry({ name: 'manifest.json' }, await from().text(image.digest));
+    archive.entry({ name: 'signature' }, renderSignature(signDigest('image', image.digest, key)));
+    archive.entry({ name: `blobs/${kernel.digest}`, size: 2 ** 40 }).write('A terabyte begins.');
+    const begin: Buffer[] = [];
+    // The end of that entry never comes.
+    archive.on('data', (part) => begin.push(part as Buffer));
+    await new Promise((done) => setImmediate(done));
+    archive.destroy();
+    await writeFile(file, Buffer.concat(begin));
+    await refused('damaged-archive', new RegExp(`of ${2 ** 40} bytes instead of ${kernel.size}`));
   });
 
   it('without its end, wherever it was cut off', async () => {
