@@ -7,6 +7,7 @@ import { runContained } from '../system/run-contained.ts';
 import { runProgram } from '../system/run-program.ts';
 import { renderAptSource } from './apt-sources.ts';
 import type { LockedPackage } from './package-lock.ts';
+import { withPlainNames } from './plain-names.ts';
 import { type AvailablePackage, parseAvailable } from './security-updates.ts';
 import type { SuiteSources } from './suite-sources.ts';
 
@@ -82,15 +83,22 @@ export async function openSuiteApt(at: SuiteAptPlace): Promise<SuiteApt> {
   );
   const env = { APT_CONFIG: place('apt.conf'), LC_ALL: 'C.UTF-8' };
   const uris = sources.map((source) => source.uri);
-  const write = async ({ held, pins, repository }: InstalledWorld) => {
-    const local = repository ? [`deb [trusted=yes] copy:${repository} ./\n`] : [];
-    await writeFile(
-      place('etc/sources.list'),
-      [...sources.map((s) => `${renderAptSource(s)}\n`), ...local].join(''),
-    );
+  /** Runs `work` while apt knows the sources and that world. */
+  const within = async <T>({ held, pins, repository }: InstalledWorld, work: () => Promise<T>) => {
     await writeFile(place('state/status'), held.map(asInstalled).join('\n'));
     await writeFile(place('etc/preferences'), pins.map(renderPin).join('\n'));
+    const keys = sources.flatMap(({ signedBy }) => signedBy ?? []);
+    return withPlainNames([...keys, ...(repository ? [repository] : [])], async (plain) => {
+      const local = repository ? [`deb [trusted=yes] copy:${plain(repository)} ./`] : [];
+      const lines = sources.map(({ signedBy, ...source }) =>
+        renderAptSource({ ...source, signedBy: signedBy && plain(signedBy) }),
+      );
+      const text = [...lines, ...local].map((line) => `${line}\n`).join('');
+      await writeFile(place('etc/sources.list'), text);
+      return work();
+    });
   };
+  const empty = { held: [], pins: [] };
   // Beside the lists: who deletes them, and apt where it takes others, deletes this too.
   const verified = place('state/lists/verified.json');
   const lines = sources.map((source) => renderAptSource(source));
@@ -99,33 +107,32 @@ export async function openSuiteApt(at: SuiteAptPlace): Promise<SuiteApt> {
   return {
     update: async (patience) => {
       if (await isVerified(verified, question, at.now())) return;
-      await write({ held: [], pins: [] });
-      await runContained('apt-get', ['--error-on=any', '--quiet', 'update'], {
-        env,
-        ...(patience === undefined ? {} : { timeout: patience }),
-      });
+      await within(empty, () =>
+        runContained('apt-get', ['--error-on=any', '--quiet', 'update'], {
+          env,
+          ...(patience === undefined ? {} : { timeout: patience }),
+        }),
+      );
       if (question) await writeDurably(verified, JSON.stringify({ question, at: at.now() }));
     },
-    install: async (wanted, world) => {
-      await write(world);
-      if (world.repository) {
-        await runContained('apt-get', ['--error-on=any', '--quiet', 'update'], { env });
-      }
-      const options = ['--quiet=2', '--yes', '--print-uris', '--no-remove', '--no-upgrade'];
-      const { stdout } = await runProgram('apt-get', [...options, 'install', ...wanted], { env });
-      return parseUris(stdout, uris, world.pins);
-    },
+    install: (wanted, world) =>
+      within(world, async () => {
+        if (world.repository) {
+          await runContained('apt-get', ['--error-on=any', '--quiet', 'update'], { env });
+        }
+        const options = ['--quiet=2', '--yes', '--print-uris', '--no-remove', '--no-upgrade'];
+        const { stdout } = await runProgram('apt-get', [...options, 'install', ...wanted], { env });
+        return parseUris(stdout, uris, world.pins);
+      }),
     download: async (wanted) => {
       // Of no name apt-get makes a failure.
       if (wanted.length === 0) return [];
-      await write({ held: [], pins: [] });
       const options = ['--quiet=2', '--print-uris', 'download', ...wanted];
-      const { stdout } = await runProgram('apt-get', options, { env });
+      const { stdout } = await within(empty, () => runProgram('apt-get', options, { env }));
       return parseUris(stdout, uris, []);
     },
     available: async () => {
-      await write({ held: [], pins: [] });
-      const { stdout } = await runProgram('apt-cache', ['dumpavail'], { env });
+      const { stdout } = await within(empty, () => runProgram('apt-cache', ['dumpavail'], { env }));
       return parseAvailable(stdout);
     },
   };

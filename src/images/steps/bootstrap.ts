@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { AppError } from '../../errors.ts';
 import { runContained } from '../../system/run-contained.ts';
 import { writeLocalRepository } from '../local-repository.ts';
+import { withPlainNames } from '../plain-names.ts';
 import { packedRoot, packRoot } from '../root-trees.ts';
 import { installEnvironment } from '../run-in-root.ts';
 import type { Executor } from './executor.ts';
@@ -15,30 +16,32 @@ export const bootstrap: Executor<'bootstrap'> = async (step, context) => {
   const answers = join(context.scratch, 'answers');
   await writeFile(answers, step.answers.map((line) => `${line}\n`).join(''));
   const configures = step.variant !== 'extract';
-  await runContained(
-    'mmdebstrap',
-    [
-      ...['--mode', 'root', '--format', 'directory', '--variant', step.variant],
-      ...['--architectures', step.architecture],
-      ...['--include', step.packages.map(({ name }) => name).join(',')],
-      // The folders of a build belong to who builds.
-      ...['--aptopt', 'APT::Sandbox::User "root"'],
-      // What is unpacked here reaches the disk when the step is whole.
-      ...['--dpkgopt', 'force-unsafe-io', '--skip', 'output/dev'],
-      ...(configures && step.answers.length > 0
-        ? ['--essential-hook', `chroot "$1" debconf-set-selections < ${quote(answers)}`]
-        : []),
-      ...[step.suite, root, `deb [trusted=yes] copy:${repository} ./`],
-    ],
-    {
-      network: false,
-      env: installEnvironment(step.epoch),
-      onStderrLine: (line) => {
-        const phase = phases.findIndex(([start]) => line.startsWith(`I: ${start}`));
-        const [, text = '', done = 0] = phases[phase] ?? [];
-        if (phase >= 0) context.progress(text, done);
+  await withPlainNames([repository], (plain) =>
+    runContained(
+      'mmdebstrap',
+      [
+        ...['--mode', 'root', '--format', 'directory', '--variant', step.variant],
+        ...['--architectures', step.architecture],
+        ...['--include', step.packages.map(({ name }) => name).join(',')],
+        // The folders of a build belong to who builds.
+        ...['--aptopt', 'APT::Sandbox::User "root"'],
+        // What is unpacked here reaches the disk when the step is whole.
+        ...['--dpkgopt', 'force-unsafe-io', '--skip', 'output/dev'],
+        ...(configures && step.answers.length > 0
+          ? ['--essential-hook', `chroot "$1" debconf-set-selections < ${quote(answers)}`]
+          : []),
+        ...[step.suite, root, `deb [trusted=yes] copy:${plain(repository)} ./`],
+      ],
+      {
+        network: false,
+        env: installEnvironment(step.epoch),
+        onStderrLine: (line) => {
+          const phase = phases.findIndex(([start]) => line.startsWith(`I: ${start}`));
+          const [, text = '', done = 0] = phases[phase] ?? [];
+          if (phase >= 0) context.progress(text, done);
+        },
       },
-    },
+    ),
   ).catch((error: unknown) => {
     throw withHint(error);
   });
