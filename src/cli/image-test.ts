@@ -144,8 +144,9 @@ async function runSession(store: ImageStore, session: Session): Promise<void> {
   const rehearsal = await runRounds(session);
   await writeReport(rehearsal.report, session.report);
   const tests = verdictsOf(session.fleet, image.manifest.name, rehearsal.roles);
-  const before = parseImageTests(await store.note(image.digest, 'tests'));
-  await store.writeNote(image.digest, 'tests', mergeTests(before, tests));
+  await store.changeNote(image.digest, 'tests', (before) =>
+    mergeTests(parseImageTests(before), tests),
+  );
   conclude(session, rehearsal.report, tests);
 }
 

@@ -193,9 +193,9 @@ async function takeEntries(
 }
 
 async function takeNotes(image: Digest, notes: Notes, store: ImageStore): Promise<void> {
-  if (notes.tests) {
-    const before = parseImageTests(await store.note(image, 'tests'));
-    await store.writeNote(image, 'tests', mergeTests(before, notes.tests));
+  const { tests } = notes;
+  if (tests) {
+    await store.changeNote(image, 'tests', (before) => mergeTests(parseImageTests(before), tests));
   }
   for (const kind of ['sbom', 'provenance'] as const) {
     if (notes[kind] !== undefined) await store.writeNote(image, kind, notes[kind]);

@@ -65,6 +65,8 @@ export interface ImageStore {
   note(digest: Digest, kind: NoteKind): Promise<unknown>;
   /** Writes that down, durable when this resolves; another of the same kind is gone. */
   writeNote(digest: Digest, kind: NoteKind, note: unknown): Promise<void>;
+  /** Writes what `change` makes of the note that is there; one change at a time, whatever process asks. */
+  changeNote(digest: Digest, kind: NoteKind, change: (before: unknown) => unknown): Promise<void>;
   /** Moves the tag of the image's name and architecture to it, at once or not at all. */
   tag(digest: Digest, tag: ImageTag): Promise<void>;
   /**
@@ -79,7 +81,7 @@ export interface ImageStore {
   /**
    * Deletes what killed builds left (half-written files, blobs of no image) and damaged manifests that no
    * tag names; gives back how many bytes of blobs. While a tag names a damaged manifest no blob is deleted:
-   * they may be that image's. Only under the build lock.
+   * they may be that image's. Only under the build lock; no tag or note is written meanwhile.
    */
   sweep(): Promise<number>;
   /**
@@ -138,7 +140,8 @@ export function openImageStore(stateDir: string): ImageStore {
       throw error;
     });
 
-  async function sweep(): Promise<number> {
+  /** While no tag moves and no note is written. */
+  async function sweepHeld(): Promise<number> {
     await blobs.forgetHalfWritten();
     for (const name of await namesIn(join(root, 'manifests'))) {
       if (name.endsWith('.tmp')) await rm(join(root, 'manifests', name), { force: true });
@@ -166,6 +169,18 @@ export function openImageStore(stateDir: string): ImageStore {
     return blobs.sweep(needed);
   }
 
+  const note: ImageStore['note'] = async (digest, kind) => {
+    const text = await textOf(notePath(digest, kind));
+    return text === undefined ? undefined : parseJson(text);
+  };
+
+  const changeNote: ImageStore['changeNote'] = (digest, kind, change) =>
+    tags.hold(async () => {
+      if (!(await digests()).includes(digest)) throw noSuchImage(digest);
+      const after = change(await note(digest, kind));
+      await writeDurably(notePath(digest, kind), canonicalJson(after));
+    });
+
   return {
     resolve,
     read,
@@ -174,7 +189,7 @@ export function openImageStore(stateDir: string): ImageStore {
     addBlob: blobs.add,
     addBytes: blobs.addBytes,
     digests,
-    sweep,
+    sweep: () => tags.hold(sweepHeld),
     published: (name, architecture) => tags.history({ name, architecture, tag: 'published' }),
     watchTags: (listener) => {
       const stops = [tags.watch(listener), watchFolder(notesFolder, listener)];
@@ -196,14 +211,9 @@ export function openImageStore(stateDir: string): ImageStore {
       }
       return images;
     },
-    note: async (digest, kind) => {
-      const text = await textOf(notePath(digest, kind));
-      return text === undefined ? undefined : parseJson(text);
-    },
-    writeNote: async (digest, kind, note) => {
-      if (!(await digests()).includes(digest)) throw noSuchImage(digest);
-      await writeDurably(notePath(digest, kind), canonicalJson(note));
-    },
+    note,
+    changeNote,
+    writeNote: (digest, kind, after) => changeNote(digest, kind, () => after),
     text: async (digest) => {
       const text = await textOf(manifestPath(digest));
       if (text === undefined) throw noSuchImage(digest);
@@ -247,7 +257,7 @@ export function openImageStore(stateDir: string): ImageStore {
         // First the manifests: killed between, this leaves blobs of no image, which the next sweep deletes.
         for (const digest of images) await rm(manifestPath(digest), { force: true });
         if (images.length > 0) await syncFolder(join(root, 'manifests'));
-        return sweep();
+        return sweepHeld();
       }),
     verify: async (digest) => {
       const image = await readWhole(digest);

@@ -34,7 +34,7 @@ export interface ImageTags {
   hold<T>(work: () => Promise<T>): Promise<T>;
   /** Every image that any tag names. */
   named(): Promise<ReadonlySet<Digest>>;
-  /** Deletes what killed writers left. */
+  /** Deletes what killed writers left. Only within `hold`: else it takes that of one who writes. */
   sweep(): Promise<void>;
   /** Calls when a tag has moved; gives back what ends that. */
   watch(listener: () => void): () => void;

@@ -207,6 +207,23 @@ describe('removed images', () => {
   });
 });
 
+describe('notes', () => {
+  it('that several add to at once hold what each has added', async () => {
+    const { digest } = await store.addImage(await manifest('1'));
+    const names = ['web', 'mail', 'lb', 'logs', 'storage'];
+    await Promise.all(
+      names.map((name) =>
+        // As another process has it.
+        openImageStore(state).changeNote(digest, 'tests', (before) => [
+          ...((before ?? []) as string[]),
+          name,
+        ]),
+      ),
+    );
+    expect([...((await store.note(digest, 'tests')) as string[])].sort()).toEqual(names.sort());
+  });
+});
+
 describe('verify', () => {
   it('finds every kind of damage and names the part', async () => {
     const image = await store.addImage(await manifest('1'));
@@ -254,6 +271,21 @@ describe('sweep', () => {
     expect((await store.resolve('universal', 'amd64'))?.digest).toBe(image.digest);
     const left = await readdir(join(state, 'images'), { recursive: true });
     expect(left.filter((name) => /tmp$|half/.test(name))).toEqual([]);
+  });
+
+  it('takes nothing away from who writes a tag or a note meanwhile', async () => {
+    const image = await store.addImage(await manifest('1'));
+    await store.tag(image.digest, 'published');
+    await store.writeNote(image.digest, 'sbom', {});
+    const halves = ['tags/universal/amd64/published.0a.tmp', `notes/${image.digest}.sbom.0a.tmp`];
+    for (const half of halves) await writeFile(join(state, 'images', half), '');
+    const writer = await waitForFileLock(join(state, 'images/tags.lock'));
+    const sweep = store.sweep();
+    // It waits for the lock by now.
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    for (const half of halves) await rm(join(state, 'images', half));
+    await writer.release();
+    await sweep;
   });
 
   it('leaves a damaged manifest that nodes boot, and all that may be its', async () => {
