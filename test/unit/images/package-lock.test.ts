@@ -44,6 +44,15 @@ describe('the text of a lock', () => {
     expect(parseLock(renderLock(empty), 'f')).toEqual({ ok: true, value: empty });
   });
 
+  it('has names that YAML would take for numbers and the like', () => {
+    const names = ['0xffff', '1e3', '2048', '2048-qt', '4.2', 'null', 'true'];
+    const odd = {
+      ...lock,
+      groups: [{ asked: names, packages: names.map((name) => locked(name)) }],
+    };
+    expect(parseLock(renderLock(odd), 'f')).toEqual({ ok: true, value: odd });
+  });
+
   it('has one line for each package', () => {
     const lines = renderLock(lock).split('\n');
     expect(lines.filter((line) => line.includes(digestOf('nginx')))).toEqual([
