@@ -5,7 +5,7 @@ import { gatherFacts } from './build-facts.ts';
 import { underBuildLock } from './build-lock.ts';
 import { type BuildPlace, placesOf } from './build-places.ts';
 import { packagesOf, type Step, type StepId } from './build-step.ts';
-import { forgetUnused, limitCache } from './cache-limit.ts';
+import { forgetUnused, limitCache, markUsed } from './cache-limit.ts';
 import { comparePackages, type PackageChange } from './compare-images.ts';
 import { type BuildEvent, executeBuild, stepsToRun, sweepCache } from './execute-build.ts';
 import { type ImageStore, openImageStore, type StoredImage } from './image-store.ts';
@@ -116,12 +116,15 @@ async function buildUnderLock(request: BuildRequest): Promise<BuildResult> {
   }
   await store.tag(image.digest, 'built');
   const [before] = await store.published(definition.name, architecture);
-  const used = [
-    ...steps.map((step) => outputOf(cache, step)),
-    ...locks.flatMap(({ lock }) => allPackages(lock).flatMap((of) => supply.packages.files(of))),
-  ];
+  const files = locks.flatMap(({ lock }) =>
+    allPackages(lock).flatMap((of) => supply.packages.files(of)),
+  );
+  const used = new Set([...files, ...steps.map((step) => outputOf(cache, step))]);
+  // Where nothing was to be done too: builds of other images delete what was not used for long. Outputs that a plan
+  // names they leave, where there is no limit.
+  await markUsed(request.cacheLimit === undefined ? files : used, now());
   if (!present || request.cacheLimit !== undefined) {
-    await tidyCache(request, await plannedOutputs(planFile, steps, store), new Set(used));
+    await tidyCache(request, await plannedOutputs(planFile, steps, store), used);
   }
   const publishes =
     (request.publish || !before) &&
@@ -151,12 +154,12 @@ async function tidyCache(
   if (cacheLimit !== undefined) {
     const images = await readdir(outputs, { withFileTypes: true }).catch(() => []);
     const folders = images.filter((e) => e.isDirectory()).map((e) => join(outputs, e.name));
-    await limitCache([packages, ...folders], used, cacheLimit, now());
+    await limitCache([packages, ...folders], used, cacheLimit);
     return;
   }
   await sweepCache(cache, planned);
   const month = now() - 31 * 86_400_000;
-  for (const folder of [packages, modules]) await forgetUnused(folder, used, month, now());
+  for (const folder of [packages, modules]) await forgetUnused(folder, used, month);
 }
 
 /** Refuses before anything is done, with all that is missing. */

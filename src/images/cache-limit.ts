@@ -24,21 +24,28 @@ export function planEviction(entries: readonly CacheEntry[], limit: number): Cac
   return gone;
 }
 
+/** Marks files and folders as used now, as far as they are there. */
+export async function markUsed(paths: Iterable<string>, now: number): Promise<void> {
+  for (const path of paths) {
+    await utimes(path, new Date(now), new Date(now)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+    });
+  }
+}
+
 /**
- * Marks what is needed as used now, and deletes the rest, oldest first, until the folders hold `limit` bytes at
- * most. An entry is a file or a folder right below one of the folders.
+ * Deletes what is not needed, used longest ago first, until the folders hold `limit` bytes at most. An entry is a
+ * file or a folder right below one of the folders.
  */
 export async function limitCache(
   folders: readonly string[],
   needed: ReadonlySet<string>,
   limit: number,
-  now: number,
 ): Promise<void> {
   const entries: CacheEntry[] = [];
   for (const folder of folders) {
     for (const name of await readdir(folder).catch(() => [])) {
       const path = join(folder, name);
-      if (needed.has(path)) await utimes(path, new Date(now), new Date(now));
       const used = (await stat(path)).mtimeMs;
       entries.push({ path, bytes: await bytesOf(path), used, needed: needed.has(path) });
     }
@@ -48,17 +55,16 @@ export async function limitCache(
   }
 }
 
-/** Marks what is used as used now, and deletes of the rest in the folder what was used before `since`. */
+/** Deletes of the folder what is not used now, and was used before `since`. */
 export async function forgetUnused(
   folder: string,
   used: ReadonlySet<string>,
   since: number,
-  now: number,
 ): Promise<void> {
   for (const name of await readdir(folder).catch(() => [])) {
     const path = join(folder, name);
-    if (used.has(path)) await utimes(path, new Date(now), new Date(now));
-    else if ((await stat(path)).mtimeMs < since) await rm(path, { recursive: true, force: true });
+    if (used.has(path)) continue;
+    if ((await stat(path)).mtimeMs < since) await rm(path, { recursive: true, force: true });
   }
 }
 

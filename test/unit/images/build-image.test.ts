@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -7,9 +7,11 @@ import { gatherFacts } from '../../../src/images/build-facts.ts';
 import { type BuildRequest, buildImage } from '../../../src/images/build-image.ts';
 import { placesOf } from '../../../src/images/build-places.ts';
 import type { StepKind } from '../../../src/images/build-step.ts';
+import { forgetUnused } from '../../../src/images/cache-limit.ts';
 import { openImageStore } from '../../../src/images/image-store.ts';
 import { loadImageDefinition } from '../../../src/images/load-image-definition.ts';
 import { siteLockFile } from '../../../src/images/lock-file.ts';
+import { openPackageCache } from '../../../src/images/package-cache.ts';
 import {
   type LockedPackage,
   type PackageLock,
@@ -112,6 +114,23 @@ it.each(['extend', 'locked'] as const)('a lock that fits stays as it is: %s', as
   await writeFile(lockFile, text);
   await buildImage({ ...request, versions });
   expect(await readFile(lockFile, 'utf8')).toBe(text);
+});
+
+it('packages of a build that finds nothing to do stay for another month', async () => {
+  await buildImage(request);
+  const { packages } = placesOf(request);
+  const files = lock.groups.flatMap((group) =>
+    group.packages.flatMap(openPackageCache(packages).files),
+  );
+  await mkdir(packages, { recursive: true });
+  for (const file of files) {
+    await writeFile(file, '');
+    await utimes(file, 1, 1);
+  }
+  expect((await buildImage(request)).built).toBe(false);
+  // As a build of another image does.
+  await forgetUnused(packages, new Set(), Date.now() - 31 * 86_400_000);
+  expect(await readdir(packages)).toHaveLength(files.length);
 });
 
 it('a plan of another image that cannot be read costs nothing but time', async () => {

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   type CacheEntry,
   limitCache,
+  markUsed,
   parseSize,
   planEviction,
 } from '../../../src/images/cache-limit.ts';
@@ -47,10 +48,12 @@ describe('on a disk', () => {
       );
 
     const folders = [place('packages'), place('outputs'), place('nowhere')];
-    await limitCache(folders, new Set([place('packages/1')]), 30, Date.now());
+    const used = new Set([place('packages/1'), place('gone')]);
+    await markUsed(used, Date.now());
+    await limitCache(folders, used, 30);
     expect(await left()).toEqual(['1', '2', 'b']);
     // Once the build that needed it is over, it is the one that was used last.
-    await limitCache(folders, new Set(), 10, Date.now());
+    await limitCache(folders, new Set(), 10);
     expect(await left()).toEqual(['1']);
   });
 });
