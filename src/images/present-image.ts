@@ -4,6 +4,7 @@ import { parseDigest } from '../digest.ts';
 import { writeDurably } from '../system/durable-file.ts';
 import type { Step } from './build-step.ts';
 import { type ImageStore, partsOf, type StoredImage } from './image-store.ts';
+import { isNoted } from './note-build.ts';
 import { outputOf } from './step-output.ts';
 
 /**
@@ -17,18 +18,42 @@ export async function presentImage(
 ): Promise<StoredImage | undefined> {
   const last = steps.at(-1);
   if (!last) return undefined;
-  const text = await readFile(join(outputOf(cache, last), 'image'), 'utf8').catch(() => '');
-  const digest = parseDigest(text);
-  if (digest === undefined || !(await store.digests()).includes(digest)) return undefined;
-  const image = await store.read(digest).catch(() => undefined);
-  // A damaged manifest is found here, and made anew.
+  const image = await assembledImage(store, cache, last);
   if (!image) return undefined;
   const seenFile = join(outputOf(cache, last), 'seen');
   const seen = await traceOf(store, image);
   if (seen && seen === (await readFile(seenFile, 'utf8').catch(() => ''))) return image;
-  if ((await store.verify(digest)).length > 0) return undefined;
+  if ((await store.verify(image.digest)).length > 0) return undefined;
   if (seen) await writeDurably(seenFile, seen);
   return image;
+}
+
+/**
+ * What the store lacks of the image that the last step has put into it, in words; undefined where it has all, by sizes.
+ * Changes nothing.
+ */
+export async function lackInStore(
+  store: ImageStore,
+  cache: string,
+  last: Step,
+): Promise<string | undefined> {
+  const image = await assembledImage(store, cache, last);
+  if (!image) return 'the store has no such image';
+  for (const [part, blob] of partsOf(image.manifest)) {
+    if (!(await store.hasBlob(blob))) return `the store has lost the ${part}`;
+  }
+  return (await isNoted(store, image)) ? undefined : 'the store has no bill of materials of it';
+}
+
+/** undefined where its manifest is gone or damaged: it is made anew. */
+async function assembledImage(
+  store: ImageStore,
+  cache: string,
+  last: Step,
+): Promise<StoredImage | undefined> {
+  const text = await readFile(join(outputOf(cache, last), 'image'), 'utf8').catch(() => '');
+  const digest = parseDigest(text);
+  return digest === undefined ? undefined : store.read(digest).catch(() => undefined);
 }
 
 /** What changes when somebody writes to a blob of the image or puts another file in its place. */

@@ -1,4 +1,13 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import {
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  truncate,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -19,6 +28,7 @@ import {
 } from '../../../src/images/package-lock.ts';
 import { planBuild } from '../../../src/images/plan-build.ts';
 import { plannedOutputs } from '../../../src/images/planned-outputs.ts';
+import { previewBuild } from '../../../src/images/preview-build.ts';
 import { softwareFile } from '../../../src/images/software-of-root.ts';
 import { outputOf, recordOutput } from '../../../src/images/step-output.ts';
 
@@ -114,6 +124,26 @@ it.each(['extend', 'locked'] as const)('a lock that fits stays as it is: %s', as
   await writeFile(lockFile, text);
   await buildImage({ ...request, versions });
   expect(await readFile(lockFile, 'utf8')).toBe(text);
+});
+
+it('a plan says what the store has lost, as the build then finds', async () => {
+  const last = async () => {
+    const { kept: isKept, why } = (await previewBuild(request)).at(-1) ?? {};
+    return isKept === true ? 'kept' : why;
+  };
+  expect(await last()).toBe('never made, or not kept');
+  const { image } = await buildImage(request);
+  const store = openImageStore(request.state);
+  expect(await last()).toBe('kept');
+  await truncate(store.blobPath(image.manifest.kernel.digest), 3);
+  expect(await last()).toBe('the store has lost the kernel');
+  await rm(join(request.state, 'images/manifests'), { recursive: true });
+  expect(await last()).toBe('the store has no such image');
+  expect((await buildImage(request)).built).toBe(true);
+  expect(await last()).toBe('kept');
+  await rm(join(request.state, 'images/notes'), { recursive: true });
+  expect(await last()).toBe('the store has no bill of materials of it');
+  expect((await buildImage(request)).built).toBe(true);
 });
 
 it('packages of a build that finds nothing to do stay for another month', async () => {
