@@ -2,6 +2,7 @@ import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { join } from 'node:path';
 import { AppError } from '../errors.ts';
+import { requireSocketPath } from '../system/socket-path.ts';
 import type { GlobalOptions } from './command.ts';
 
 /** Milliseconds without a byte. */
@@ -57,7 +58,9 @@ function bodyOf({ status, body }: { status: number; body: Buffer }, where: strin
 }
 
 function socketOf({ state }: Pick<GlobalOptions, 'state'>): string {
-  return join(state, 'admin.sock');
+  const path = join(state, 'admin.sock');
+  requireSocketPath(path);
+  return path;
 }
 
 function notRolecall(where: string, status: number): AppError {

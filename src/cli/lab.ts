@@ -13,7 +13,13 @@ import {
   readReport,
   takeLabDown,
 } from '../lab/control.ts';
-import { type LabFolder, labFolder, prepareLabSite, prepareLabState } from '../lab/lab-folder.ts';
+import {
+  type LabFolder,
+  labFolder,
+  prepareLabSite,
+  prepareLabState,
+  requireSocketPaths,
+} from '../lab/lab-folder.ts';
 import { ensureImage } from '../lab/lab-image.ts';
 import { columns, labRows, renderInvitation, renderRow } from '../lab/lab-view.ts';
 import { availableMemory, planMemory } from '../lab/memory-budget.ts';
@@ -228,6 +234,7 @@ async function planLab(
     ...(uefi ? { uefi } : {}),
   });
   const wanted = chooseGuests(site, all, splitNames(options.only));
+  requireSocketPaths(folder, all);
   const progress = createBuildProgress(process.stderr, Date.now);
   const image = await ensureImage(folder.builds, folder.site, progress.show).finally(progress.end);
   await prepareLabState(folder, folder.builds);

@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseDocument } from 'yaml';
 import type { Digest } from '../digest.ts';
 import { AppError } from '../errors.ts';
 import { openImageStore } from '../images/image-store.ts';
 import { runProgram } from '../system/run-program.ts';
+import { requireSocketPath } from '../system/socket-path.ts';
+import type { VmSpec } from './vm-spec.ts';
 
 /** Where a lab keeps everything; all absolute. */
 export interface LabFolder {
@@ -41,6 +43,13 @@ export function labFolder(root: string): LabFolder {
   };
 }
 
+/** Refuses a folder that lies too deep for the sockets of a lab with these guests. */
+export function requireSocketPaths(folder: LabFolder, guests: readonly VmSpec[]): void {
+  requireSocketPath(join(folder.root, 'control.sock'));
+  requireSocketPath(join(folder.state, 'admin.sock'));
+  for (const { name } of guests) requireSocketPath(join(folder.guest(name), 'console.sock'));
+}
+
 /** What became of the working copy: made anew, or kept because somebody has edited it. */
 export type SiteCopy = 'copied' | 'kept';
 
@@ -59,14 +68,18 @@ export async function prepareLabSite(
   const mark = join(folder.root, 'site.digest');
   const made = await readFile(mark, 'utf8').catch(() => '');
   if (!fresh && existsSync(folder.site) && made !== (await treeDigest(folder.site))) return 'kept';
-  await rm(folder.site, { recursive: true, force: true });
   await mkdir(folder.root, { recursive: true, mode: 0o700 });
-  await cp(source, folder.site, {
+  // A half-made copy would look like one that somebody has edited.
+  const aside = `${folder.site}.new`;
+  await rm(aside, { recursive: true, force: true });
+  await cp(source, aside, {
     recursive: true,
     filter: (path) => !path.endsWith('/.git'),
   });
-  await addAdmin(join(folder.site, 'site.yaml'), await adminKey(folder.key));
-  await writeFile(mark, await treeDigest(folder.site));
+  await addAdmin(join(aside, 'site.yaml'), await adminKey(folder.key));
+  await rm(folder.site, { recursive: true, force: true });
+  await writeFile(mark, await treeDigest(aside));
+  await rename(aside, folder.site);
   return 'copied';
 }
 

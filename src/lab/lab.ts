@@ -10,7 +10,7 @@ import { runProgram } from '../system/run-program.ts';
 import { connectAdmin, fetchStatus, type LabBootServer, startBootServer } from './boot-server.ts';
 import { type ClientHost, startClientHost } from './client-host.ts';
 import { consolePort, type HostPort, hostPorts } from './host-ports.ts';
-import type { LabFolder } from './lab-folder.ts';
+import { type LabFolder, requireSocketPaths } from './lab-folder.ts';
 import { type LabNetwork, startNetwork } from './network.ts';
 import type { LabTap, NetworkPlan } from './network-plan.ts';
 import type { Accelerator } from './qemu-args.ts';
@@ -88,6 +88,7 @@ export async function startLab(
   plan: LabPlan,
   onStep: (text: string) => void,
 ): Promise<Lab> {
+  requireSocketPaths(folder, plan.guests);
   await mkdir(folder.root, { recursive: true, mode: 0o700 });
   onStep('making the private network');
   const network = await startNetwork(plan.network, folder.root);

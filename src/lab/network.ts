@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '../errors.ts';
 import { runProgram } from '../system/run-program.ts';
+import { requireSocketPath } from '../system/socket-path.ts';
 import { type RunningProgram, startProgram } from '../system/start-program.ts';
 import { type NetworkPlan, renderIpBatch } from './network-plan.ts';
 
@@ -24,14 +25,7 @@ export interface LabNetwork {
  */
 export async function startNetwork(plan: NetworkPlan, folder: string): Promise<LabNetwork> {
   const relaySocket = join(folder, 'relay.sock');
-  // sun_path of unix(7) holds 108 bytes with its closing zero.
-  if (Buffer.byteLength(relaySocket) > 90) {
-    throw new AppError(
-      'lab-path-too-long',
-      `${folder} is too long a path for unix sockets`,
-      'choose a shorter --state folder',
-    );
-  }
+  requireSocketPath(relaySocket);
   const relay = new URL('./relay-process.ts', import.meta.url).pathname;
   const holder = await startProgram('unshare', ['--net', process.execPath, relay, relaySocket], {
     log: join(folder, 'relay.log'),

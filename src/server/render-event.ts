@@ -43,7 +43,7 @@ function describe(event: Event): string {
     case 'silent':
       return 'silent: no report for 30 s';
     case 'warning':
-      return `warning: ${event.reason}`;
+      return event.reason === '' ? 'nothing to warn of any more' : `warning: ${event.reason}`;
     case 'refused':
       return `refused: ${event.reason}`;
     case 'volume':

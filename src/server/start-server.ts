@@ -17,6 +17,7 @@ import type { Site } from '../site/site.ts';
 import { watchSite } from '../site/watch-site.ts';
 import { listCertificates } from '../state/certificates.ts';
 import { openState } from '../state/state.ts';
+import { unfitForSocket } from '../system/socket-path.ts';
 import { createAdminService } from './admin-service.ts';
 import { bootAt } from './boot-at.ts';
 import { createBootService } from './boot-service.ts';
@@ -87,6 +88,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const images = openImageStore(stateDir);
   const state = openState(stateDir);
   const stops: (() => Promise<void> | void)[] = [() => state.close()];
+  const socketPath = join(stateDir, 'admin.sock');
   try {
     const prepare = (fleet: Fleet, number: number) =>
       prepareGeneration({ number, fleet, images, overlays: state.overlays });
@@ -95,7 +97,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const isFree = ({ what, address }: Listening) => what !== 'HTTP' || fdOf(address) === undefined;
     const hostProblems = await checkHost(fleet.site);
     const served = servedNetworks(fleet.site);
+    const unfit = unfitForSocket(socketPath);
     const problems = [
+      ...(unfit ? [problemOf(unfit.message, unfit.hint)] : []),
       ...hostProblems,
       ...(await checkImages(first, images)),
       // An address that this machine does not have is already said.
@@ -180,7 +184,6 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     stops.push(() => dhcp.stop());
 
     const admin = createAdminApp(adminService, { metrics });
-    const socketPath = join(stateDir, 'admin.sock');
     const ownApp = createAdminApp(adminService, { metrics, createVolume: volumes.create });
     const socket = await startHttp(ownApp, { socketPath });
     stops.push(() => socket.stop());

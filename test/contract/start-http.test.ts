@@ -119,6 +119,10 @@ test('where no server runs, the command line says what to type', async () => {
     message: `no boot server runs with the state folder ${state}`,
     hint: expect.stringContaining('rolecall --site DIR serve'),
   });
+  const deep = join(state, 'x'.repeat(100));
+  await expect(fetchAdmin({ state: deep }, '/api/v1/nodes')).rejects.toMatchObject({
+    code: 'path-too-long',
+  });
   const { port } = await start({ host: '127.0.0.1', port: 0 });
   const server = `http://127.0.0.1:${port}`;
   expect(await fetchAdmin({ state }, '/api/v1/nodes', server)).toHaveLength(1);

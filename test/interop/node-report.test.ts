@@ -33,7 +33,19 @@ describe('where /run is full', () => {
     await ready('base', 'exit 0');
     await node.run('full=yes; report "run is 100 % full"');
     expect(said('ready')).toEqual(['']);
-    expect(said('warning')).toContain(`${node.dir}/run is 100 % full`);
+    expect(said('warning')[0]).toContain(`${node.dir}/run is 100 % full`);
+  });
+
+  test('and once more when it is over', async () => {
+    await ready('base', 'exit 0');
+    await node.run(`full=yes; {
+      until grep -q "run is 100 % full" heard; do sleep 0.1; done
+      rm run/fill
+      until grep '"warning"' heard | tail -n 1 | grep -qv "/run is"; do sleep 0.1; done
+      echo over >>heard
+    } & report over`);
+    // Of this machine something else may be full.
+    expect(said('warning').map((all) => all.includes(`${node.dir}/run is`))).toEqual([true, false]);
   });
 
   test('a role that fails is told with the code of its command, and what may be why', async () => {

@@ -49,7 +49,8 @@ export async function createScratchNode(): Promise<ScratchNode> {
     const text = (await readFile(new URL(name, scripts), 'utf8'))
       .replaceAll('/run/', `${dir}/run/`)
       .replaceAll('/usr/lib/rolecall/', `${dir}/lib/`)
-      .replaceAll('/etc/rolecall/ready.d', `${dir}/ready.d`);
+      .replaceAll('/etc/rolecall/ready.d', `${dir}/ready.d`)
+      .replace('period=10', 'period=1');
     await writeFile(join(dir, 'lib', name), text, { mode: 0o755 });
   }
   await writeFile(join(dir, 'image/etc/app.conf'), 'as in the image\n');

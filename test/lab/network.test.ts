@@ -111,7 +111,7 @@ describe('the private network', () => {
 
 it('says what is wrong where the folder is too deep for a socket', async () => {
   await expect(startNetwork(plan, join(folder, 'x'.repeat(120)))).rejects.toMatchObject({
-    code: 'lab-path-too-long',
+    code: 'path-too-long',
   });
 });
 

@@ -1,8 +1,14 @@
-import { appendFile, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type LabFolder, labFolder, prepareLabSite } from '../../../src/lab/lab-folder.ts';
+import {
+  type LabFolder,
+  labFolder,
+  prepareLabSite,
+  requireSocketPaths,
+} from '../../../src/lab/lab-folder.ts';
+import { planGuests } from '../../../src/lab/vm-spec.ts';
 import { loadSite } from '../../../src/site/load-site.ts';
 
 const example = resolve(import.meta.dirname, '../../../examples/lab');
@@ -54,5 +60,32 @@ describe('the working copy of a site', () => {
     await expect(prepareLabSite(folder, join(example, 'nodes'), false)).rejects.toMatchObject({
       code: 'invalid-site',
     });
+  });
+
+  it('that could not be made whole is not taken for one that somebody edited', async () => {
+    const broken = join(folder.root, '../broken');
+    await mkdir(broken);
+    await writeFile(join(broken, 'site.yaml'), 'site: [lab\n');
+    await expect(prepareLabSite(folder, broken, false)).rejects.toThrow();
+    expect(await prepareLabSite(folder, example, false)).toBe('copied');
+  });
+});
+
+describe('sockets', () => {
+  it('a folder in which a guest could have none is refused, with how much is too much', async () => {
+    const site = await loadSite(example);
+    if (!site.ok) throw new Error(JSON.stringify(site.problems));
+    const guests = planGuests(site.value, { spares: 1, memory: 1024 });
+    const [name = ''] = guests.map((guest) => guest.name).sort((a, b) => b.length - a.length);
+    const bytes = (root: string) => Buffer.byteLength(join(root, 'guests', name, 'console.sock'));
+    const longest = `/x${'x'.repeat(107 - bytes('/x'))}`;
+    expect(bytes(longest)).toBe(107);
+    expect(() => requireSocketPaths(labFolder(longest), guests)).not.toThrow();
+    expect(() => requireSocketPaths(labFolder(`${longest}yz`), guests)).toThrowError(
+      expect.objectContaining({
+        code: 'path-too-long',
+        hint: 'choose a state folder whose path is shorter by 2: --state DIR',
+      }),
+    );
   });
 });

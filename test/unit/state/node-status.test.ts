@@ -320,6 +320,18 @@ const cases: readonly Case[] = [
     reason: 'memory is 82 % full',
   },
   {
+    name: 'a warning that is over is no more to be seen',
+    events: [
+      ...wholeBoot(0, 'a'),
+      event(21, { kind: 'warning', reason: 'memory is 82 % full' }),
+      event(22, { kind: 'warning', reason: '' }),
+    ],
+    look: 23,
+    stage: 'ready',
+    since: 20,
+    reason: '',
+  },
+  {
     name: 'a failure is worth more than a warning',
     events: [
       ...wholeBoot(0, 'a'),
