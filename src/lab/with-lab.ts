@@ -13,6 +13,7 @@ import {
   prepareLabSite,
   prepareLabState,
   prepareLabStateOf,
+  requireSocketPaths,
 } from './lab-folder.ts';
 import { ensureImage, type LabImage, labImageOf } from './lab-image.ts';
 import { planNetwork } from './network-plan.ts';
@@ -79,7 +80,6 @@ export async function withLab<T>(
   try {
     await prepareLabSite(folder, options.site, true);
     await options.edit?.(folder.site);
-    const image = await prepareImage(options, folder);
     const loaded = await loadSite(folder.site);
     if (!loaded.ok) throw new AppError('invalid-site', JSON.stringify(loaded.problems, null, 2));
     const guests = planGuests(loaded.value, {
@@ -90,6 +90,8 @@ export async function withLab<T>(
       spareDisks: options.spareDisks ?? {},
       ...(options.only ? { only: options.only } : {}),
     });
+    requireSocketPaths(folder, guests);
+    const image = await prepareImage(options, folder);
     const memory = acceleratorMemory(options.images);
     const accelerator =
       options.accelerator ?? (await chooseAccelerator(image.kernel, memory)).accelerator;
