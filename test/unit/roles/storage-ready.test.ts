@@ -1,13 +1,12 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { beforeEach, expect, it, onTestFinished } from 'vitest';
+import { join } from 'node:path';
+import { beforeEach, expect, it } from 'vitest';
 import type { ImageFacts } from '../../../src/roles/image-facts.ts';
 import { loadFleet } from '../../../src/roles/load-fleet.ts';
 import { shippedRolesDir } from '../../../src/roles/load-roles.ts';
 import { readyDir, renderOverlay } from '../../../src/roles/render-overlay.ts';
 import { runProgram } from '../../../src/system/run-program.ts';
+import { createNodeRoot, type NodeRoot } from './node-root.ts';
 
 const golden = join(import.meta.dirname, '../../golden/overlay');
 const facts = JSON.parse(await readFile(join(golden, 'facts.json'), 'utf8')) as ImageFacts;
@@ -27,28 +26,18 @@ const textOf = (path: string) => {
 const state = '/usr/lib/rolecall/volume-state';
 const stateText = await readFile(join(shippedRolesDir, 'storage/files', state), 'utf8');
 
-/** A root folder that stands for the node's; of NFS only that it answers is there. */
+/** Of NFS only that it answers is there. */
 let root: string;
-
-function put(path: string, text: string): void {
-  mkdirSync(dirname(join(root, path)), { recursive: true });
-  // Absolute paths of the node, not those below others.
-  writeFileSync(
-    join(root, path),
-    text.replace(/(?<![\w.$}-])\/(etc|run|usr|proc)\//g, `${root}/$1/`),
-  );
-}
+let put: NodeRoot['put'];
 
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), 'rc-ready-'));
-  onTestFinished(() => rmSync(root, { recursive: true }));
+  ({ path: root, put } = createNodeRoot());
   put(ready, textOf(ready));
   put(conf, textOf(conf));
   put(state, stateText);
   put('/run/rolecall/boot', 'SERVER=http://10.77.0.1 BOOT=0\n');
   put('/proc/uptime', '12.34 20.00\n');
   put('/bin/rpcinfo', '#!/bin/sh\n');
-  chmodSync(join(root, 'bin/rpcinfo'), 0o755);
 });
 
 const minor = /^MINOR=(\d+)$/m.exec(textOf(conf))?.[1] ?? '';

@@ -1,27 +1,19 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { beforeEach, expect, it, onTestFinished, vi } from 'vitest';
 import { shippedRolesDir } from '../../../src/roles/load-roles.ts';
+import { createNodeRoot, type NodeRoot } from './node-root.ts';
 
 const lib = '/usr/lib/rolecall';
 const run = '/run/rolecall-volume/www';
 
-/** A root folder that stands for the node's, with the real programs of a volume and of the kernel what /proc says. */
+/** The real programs of a volume, and of the kernel what its /proc says. */
 let root: string;
+let put: NodeRoot['put'];
 /** What was started of the programs that stand for those of the node, a line each. */
 const started = () =>
   existsSync(join(root, 'log')) ? readFileSync(join(root, 'log'), 'utf8') : '';
@@ -30,26 +22,12 @@ let told: Record<string, unknown>[];
 let answer: (() => string) | undefined;
 let witness: string;
 
-function put(path: string, text: string): void {
-  mkdirSync(dirname(join(root, path)), { recursive: true });
-  const moved = text.replace(/(?<![\w.$}-])\/(etc|run|usr|proc)\//g, `${root}/$1/`);
-  if (/(?<![\w.-])\/(proc|run|etc)\//.test(moved.replaceAll(root, ''.padEnd(9, 'x')))) {
-    throw new Error(`${path} would touch this machine`);
-  }
-  writeFileSync(join(root, path), moved);
-  chmodSync(join(root, path), 0o755);
-}
-
-const link = (path: string, to: string) => {
-  mkdirSync(dirname(join(root, path)), { recursive: true });
-  symlinkSync(to, join(root, path));
-};
 const drbd = (line: string) =>
   put('/proc/drbd', `version: 8.4.11\n 3: ${line} C r-----\n    ns:0 nr:0\n`);
 
 beforeEach(async () => {
-  root = mkdtempSync(join(tmpdir(), 'rc-volume-'));
-  onTestFinished(() => rmSync(root, { recursive: true, force: true, maxRetries: 20 }));
+  const node = createNodeRoot();
+  ({ path: root, put } = node);
   const shipped = join(shippedRolesDir, 'storage/files', lib);
   for (const program of ['volume', 'volume-state', 'volume-watch']) {
     put(`${lib}/${program}`, readFileSync(join(shipped, program), 'utf8'));
@@ -64,8 +42,8 @@ beforeEach(async () => {
   }
   // wget -q -T 2 -O - --header TEXT --post-data TEXT URL
   put('/bin/busybox', `${recorder}exec curl -s -m 2 "$7" "$8" --data "\${10}" "\${11}"\n`);
-  link('/usr/bin/perl', '/usr/bin/perl');
-  link('/proc/uptime', '/proc/uptime');
+  node.link('/usr/bin/perl', '/usr/bin/perl');
+  node.link('/proc/uptime', '/proc/uptime');
   put('/etc/rolecall/volumes/www.conf', "DEVICE='/dev/x' MINOR='3' PEER='nfs2' VIPS='' FSID='x'\n");
   put('/etc/rolecall/volumes/www.clients', '10.77.0.20\n');
 
