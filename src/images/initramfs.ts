@@ -53,7 +53,7 @@ const moduleWishes: ModuleWishes = {
 const busyboxPrograms: readonly string[] = [
   ...['awk', 'cat', 'chroot', 'grep', 'ip', 'ln', 'mkdir', 'modprobe', 'mount', 'mv', 'readlink'],
   ...['reboot', 'rm', 'sha256sum', 'sh', 'sleep', 'sort', 'stat', 'switch_root', 'tail', 'touch'],
-  ...['tr', 'udhcpc', 'umount', 'uname', 'wget'],
+  ...['timeout', 'tr', 'udhcpc', 'umount', 'uname', 'wget'],
   ...['dmesg', 'free', 'ls', 'lsmod', 'ping', 'poweroff', 'ps'],
 ];
 

@@ -3,6 +3,7 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { digestOf } from '../../src/digest.ts';
 import { runProgram } from '../../src/system/run-program.ts';
@@ -29,8 +30,6 @@ async function ash(lines: string): Promise<string> {
     `. ${folder}/init`,
     `PATH=${folder}/bin dir=${folder}`,
     'print() { echo "$1"; }',
-    // /init calls `wget -q -T SECONDS …`; the busybox 1.35 of Debian 12 crashes with -T.
-    'wget() { shift 3; command wget -q "$@"; }',
     lines,
   ].join('\n');
   const { stdout } = await runProgram('busybox', ['ash', '-c', script], { timeout: 15_000 });
@@ -112,9 +111,10 @@ describe('fetching', () => {
   }
 
   const body = 'the root of a node'.repeat(5000);
-  const fetchAndVerify = (url: string) =>
+  const fetchAndVerify = (url: string, before = '') =>
     ash(
-      `why='' outlook=wait
+      `${before}
+      why='' outlook=wait
       fetch ${url}/images/x $dir/file && verify $dir/file ${digestOf(body)} ${body.length}
       echo "$?: $outlook: $why"`,
     );
@@ -158,6 +158,28 @@ describe('fetching', () => {
     expect(await fetchAndVerify(url)).toBe(
       "1: wait: can't connect to remote host (127.0.0.1): Connection refused",
     );
+  });
+
+  test('a server that falls silent in the middle', async () => {
+    const url = await serve((_request, response) => {
+      response.writeHead(200, { 'content-length': body.length });
+      response.write(body.slice(0, 40_000));
+    });
+    expect(await fetchAndVerify(url, 'sleep() { command sleep 0.$1; }')).toBe(
+      '1: wait: nothing came for 20 seconds',
+    );
+  });
+
+  test('a server that is slow', async () => {
+    const url = await serve(async (_request, response) => {
+      response.writeHead(200, { 'content-length': body.length });
+      for (let at = 0; at < body.length; at += 10_000) {
+        response.write(body.slice(at, at + 10_000));
+        await sleep(300);
+      }
+      response.end();
+    });
+    expect(await fetchAndVerify(url, 'sleep() { command sleep 0.$1; }')).toBe('0: change: ');
   });
 
   test('secrets are asked for with the token, and a used token means a new boot', async () => {
