@@ -363,7 +363,9 @@ describe('unpacking', () => {
 test('the node is told by which card it booted', async () => {
   const output = await ash(
     `mkdir -p ${folder}/rolecall
-    mac=52:54:00:ab:00:21; write_boot_facts; cat ${folder}/rolecall/boot-card.conf`,
+    mac=52:54:00:ab:00:21; write_boot_facts
+    cat ${folder}/rolecall/boot-card.conf ${folder}/systemd/network/10-boot-card.link`,
   );
-  expect(output).toBe('[Match]\nMACAddress=52:54:00:ab:00:21');
+  const card = ['[Match]', 'MACAddress=52:54:00:ab:00:21'];
+  expect(output.split('\n').slice(0, 6)).toEqual([...card, ...card, '[Link]', 'NamePolicy=']);
 });
