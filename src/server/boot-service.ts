@@ -45,6 +45,8 @@ export interface BootServiceParts {
   readonly machineAt: (address: string) => MacAddress | undefined;
   /** Told of each loader that went out over HTTP. */
   readonly loaderSent: (sent: Sent) => void;
+  /** Told of the address of each report of a boot that nobody knows. */
+  readonly strangeBoot: (from: string) => void;
   readonly now: () => number;
   readonly volumes: Pick<VolumeService, 'report'>;
 }
@@ -179,9 +181,12 @@ export function createBootService(parts: BootServiceParts): BootService {
       note(record, { kind: 'blob-sent', what: 'secrets', bytes: tar.byteLength });
       return { kind: 'sent', tar };
     },
-    async report(bootId, report, _from) {
+    async report(bootId, report, from) {
       const record = state.boots.get(bootId);
-      if (!record) return undefined;
+      if (!record) {
+        parts.strangeBoot(from);
+        return undefined;
+      }
       if (report.stage === 'hardware') {
         note(record, { kind: 'hardware', hardware: report.hardware });
         rememberHardware(record, report.hardware);

@@ -40,6 +40,7 @@ import {
   servedNetworks,
 } from './start-checks.ts';
 import { startPruning } from './start-pruning.ts';
+import { tellStrangeBoots } from './strange-boots.ts';
 import { tellWriteTrouble } from './tell-write-trouble.ts';
 import { createLoaders } from './tftp-content.ts';
 import { createVolumeService } from './volume-service.ts';
@@ -146,6 +147,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       ...{ stateDir, state, images, journal, follower, generation, volumes, now: Date.now },
       machineAt: loaders.machineAt,
       loaderSent: loaders.noteHttp,
+      strangeBoot: tellStrangeBoots({ site: () => generation().fleet.site, now: Date.now, log }),
     });
     const bootApp = createBootApp(boot, { metrics, onPacket: bootWatch.note });
     const openLoader = createLoaders(images);

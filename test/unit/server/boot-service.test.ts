@@ -11,6 +11,7 @@ import type { Fleet } from '../../../src/roles/fleet.ts';
 import { createBootService } from '../../../src/server/boot-service.ts';
 import { createFollower } from '../../../src/server/follow-sets.ts';
 import { openJournal } from '../../../src/server/journal.ts';
+import { tellStrangeBoots } from '../../../src/server/strange-boots.ts';
 import type { BootStore } from '../../../src/state/boots.ts';
 import type { Hardware } from '../../../src/state/event.ts';
 import { openState, type State } from '../../../src/state/state.ts';
@@ -46,6 +47,8 @@ async function serve() {
     state.close();
   });
   let generation = await generationOf(await labFleet(), state.overlays);
+  let now = 0;
+  const said: string[] = [];
   const follower = createFollower({
     ...{ state, journal },
     generation: () => generation,
@@ -56,11 +59,19 @@ async function serve() {
     images: openImageStore(stateDir),
     generation: () => generation,
     loaderSent: () => {},
+    strangeBoot: tellStrangeBoots({
+      site: () => generation.fleet.site,
+      now: () => now,
+      log: (line) => said.push(line),
+    }),
     volumes: { report: () => undefined },
     machineAt: (address) => (address === '10.77.0.200' ? mac : undefined),
   });
   return {
-    ...{ stateDir, state, service, journal, follower, disk },
+    ...{ stateDir, state, service, journal, follower, disk, said },
+    pass: (milliseconds: number) => {
+      now += milliseconds;
+    },
     async edit(change: (fleet: Fleet) => Fleet) {
       const { number, fleet } = generation;
       generation = await generationOf(change(fleet), state.overlays, number + 1);
@@ -91,6 +102,32 @@ function nameByUuid(fleet: Fleet): Fleet {
   const nodes = new Map(fleet.site.nodes).set('web2', { ...web2, id: { macs: [], uuid } });
   return { ...fleet, site: { ...fleet.site, nodes } };
 }
+
+test('a node whose boot nobody knows here is named in the log, once an hour', async () => {
+  const { service, said, pass } = await serve();
+  const report = (from: string) =>
+    service.report('f'.repeat(32), { stage: 'alive', uptime: 10, reason: '' }, from);
+  expect(await report('10.77.0.11')).toBeUndefined();
+  expect(said).toEqual([
+    'web1 (10.77.0.11) reports a boot that the state folder does not hold: it runs on and is not heard until it is rebooted',
+  ]);
+  await report('10.77.0.11');
+  await report('10.77.0.222');
+  expect(said.map((line) => line.split(' reports')[0])).toEqual([
+    'web1 (10.77.0.11)',
+    '10.77.0.222',
+  ]);
+  pass(3_600_000);
+  await report('10.77.0.11');
+  expect(said).toHaveLength(3);
+  // Many strangers are no reason to remember all of them, nor to forget the last ones.
+  for (let n = 0; n < 1000; n += 1) await report(`10.78.${n >> 8}.${n & 255}`);
+  expect(said).toHaveLength(1003);
+  await report('10.78.3.231');
+  expect(said).toHaveLength(1003);
+  await report('10.77.0.11');
+  expect(said).toHaveLength(1004);
+});
 
 test('a spare that a role file names by now reboots, and comes back as that node', async () => {
   const { boot, edit } = await serve();
