@@ -79,8 +79,14 @@ function processor(spec: VmSpec, accelerator: Accelerator): readonly string[] {
     ? ['-accel', 'kvm', '-cpu', 'host']
     : // The default translation buffer is 1 GiB for each guest; a quarter costs no measurable time.
       // `max` has features that are dear to translate; qemu64 boots a Debian kernel 2.5 s faster,
-      // but OVMF with system management mode came up under `max` alone.
-      ['-accel', 'tcg,thread=multi,tb-size=256', '-cpu', spec.secureBoot ? 'max' : 'qemu64'];
+      // but OVMF with system management mode came up under `max` alone. Without cmpxchg16b: TCG before QEMU 8.0 leaves
+      // wrong flags behind it, which an interrupt then saves; now and then a guest died of a double fault.
+      [
+        '-accel',
+        'tcg,thread=multi,tb-size=256',
+        '-cpu',
+        `${spec.secureBoot ? 'max' : 'qemu64'},-cx16`,
+      ];
 }
 
 function firmware(spec: VmSpec, paths: VmPaths): readonly string[] {
